@@ -1,0 +1,103 @@
+//! What happened, for the audit list: who did what to whom.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::UserName;
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A signed-in person, or one who is signing in.
+    User { name: UserName, address: IpAddr },
+    /// A program with a management token of this name.
+    Token { name: String },
+    /// The command line, or the owner of the management socket.
+    Operator,
+    /// The gateway itself: expiry, limits, the first start.
+    Gateway,
+}
+
+/// What was done. The text form is part of the contract: people filter by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    UserAdded,
+    SetupLinkMade,
+    PasswordSet,
+    PasswordChangedElsewhere,
+    SessionsEnded,
+    SessionStarted,
+    SessionEnded,
+    SecondFactorEnrolled,
+    RecoveryCodeUsed,
+    TokenAdded,
+}
+
+/// One entry of the audit list, written in the transaction of the change that it tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub actor: Actor,
+    pub action: Action,
+    /// Whom it concerned; `None` for everybody or nobody.
+    pub subject: Option<UserName>,
+    /// A sentence for people, without secrets.
+    pub detail: String,
+}
+
+impl Event {
+    /// An event about one user.
+    pub fn about(actor: Actor, action: Action, subject: &UserName) -> Self {
+        Self {
+            actor,
+            action,
+            subject: Some(subject.clone()),
+            detail: String::new(),
+        }
+    }
+
+    /// An event about nobody in particular.
+    pub fn general(actor: Actor, action: Action) -> Self {
+        Self {
+            actor,
+            action,
+            subject: None,
+            detail: String::new(),
+        }
+    }
+
+    /// The same with a sentence for people.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}
+
+impl Action {
+    /// The name in the audit list.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserAdded => "user-added",
+            Self::SetupLinkMade => "setup-link-made",
+            Self::PasswordSet => "password-set",
+            Self::PasswordChangedElsewhere => "password-changed-elsewhere",
+            Self::SessionsEnded => "sessions-ended",
+            Self::SessionStarted => "session-started",
+            Self::SessionEnded => "session-ended",
+            Self::SecondFactorEnrolled => "second-factor-enrolled",
+            Self::RecoveryCodeUsed => "recovery-code-used",
+            Self::TokenAdded => "token-added",
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User { name, address } => write!(f, "user {name} from {address}"),
+            Self::Token { name } => write!(f, "token {name}"),
+            Self::Operator => f.write_str("operator"),
+            Self::Gateway => f.write_str("gateway"),
+        }
+    }
+}

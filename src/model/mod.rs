@@ -1,0 +1,18 @@
+//! The words of the contract as types, without I/O.
+//!
+//! One file per word. Text becomes one of these types once, at the door, and only the types travel
+//! inside the house.
+
+mod event;
+mod factor;
+mod generation;
+mod scope;
+mod session;
+mod user;
+
+pub use event::{Action, Actor, Event};
+pub use factor::FactorKind;
+pub use generation::Generation;
+pub use scope::{Scope, UnknownScope};
+pub use session::{SessionId, SessionRecord, TokenHash};
+pub use user::{BadUserName, Role, UnknownRole, User, UserId, UserName};

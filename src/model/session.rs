@@ -1,0 +1,65 @@
+//! A session as it is kept: one sign-in on one device.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{FactorKind, Generation, UserId};
+use crate::clock::Timestamp;
+use crate::secret::random_bytes;
+
+/// SHA-256 of a session token: the only form in which the gateway keeps one (promise 4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// The name of a session in pages and calls. Not the token, and tells nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionId(String);
+
+/// Everything about a session that outlives the process.
+#[derive(Debug, Clone)]
+pub struct SessionRecord {
+    pub token: TokenHash,
+    pub id: SessionId,
+    pub user: UserId,
+    /// The user's generation when the password was checked.
+    pub generation: Generation,
+    pub created: Timestamp,
+    pub last_seen: Timestamp,
+    /// From where the person signed in.
+    pub address: IpAddr,
+    /// Browser and system in words, from the `User-Agent` at sign-in.
+    pub device: String,
+    pub second_factor: Option<FactorKind>,
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(…)")
+    }
+}
+
+impl SessionId {
+    /// A fresh one: 128 random bits.
+    pub fn random() -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>()))
+    }
+
+    /// As the store or a path segment has it; one that does not exist is simply not found.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text in pages and calls.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

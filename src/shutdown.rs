@@ -1,0 +1,54 @@
+//! Owners of tasks: who runs, and how it ends.
+//!
+//! Every task is spawned here, so that at the end somebody can wait for it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A group of tasks with one signal to end. Clones share the group.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    begun: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// A group without tasks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` on the current runtime, counted in this group until it returns.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Tells every task of the group to end.
+    pub fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Whether [`Shutdown::begin`] was called.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Resolves when the group is to end.
+    pub async fn begun(&self) {
+        self.begun.cancelled().await;
+    }
+
+    /// Waits until every task has returned; `false` when some still ran after `grace`.
+    pub async fn finished_within(&self, grace: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
