@@ -39,8 +39,8 @@
 //! | 0 | `secret` | values that are never printed |
 //! | 0 | `shutdown` | owners of tasks |
 
-
 pub mod clock;
 pub mod model;
 pub mod secret;
 pub mod shutdown;
+pub mod wire;

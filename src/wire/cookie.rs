@@ -1,0 +1,194 @@
+//! Cookies: the gateway's own are found byte for byte, and written in one form only.
+//!
+//! Reading takes the raw pairs and never decodes: a percent-coded or oddly cased name is another
+//! cookie (CVE-2020-8184). The gateway's cookie shown twice with different values is a conflict, and
+//! a conflict signs nobody in. RFC 6265 §4.1, §5.4; the `__Host-` rules are of its revision.
+
+use cookie::{Cookie, SameSite};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+/// Holds the token of a session.
+pub const SESSION: &str = "__Host-portcullis";
+/// Holds a sign-in that is under way: never a session.
+pub const SIGN_IN: &str = "__Host-portcullis-signin";
+/// Binds a form of somebody who is not signed in to the browser that fetched it.
+pub const FORM: &str = "__Host-portcullis-form";
+
+/// What a request shows of one cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// Nothing.
+    None,
+    /// One value, or the same one several times.
+    One(&'a str),
+    /// Different values, a value that is not text, or a header that asks for the reading of RFC 2109.
+    Conflict,
+}
+
+/// Looks for the cookie `name` in every `Cookie` field, without allocating.
+pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
+    let mut found = Found::None;
+    for line in headers.get_all(COOKIE) {
+        for pair in pairs(line.as_bytes()) {
+            let (key, value) = split(pair);
+            // `$Version` switches some parsers to quoted values, in which pairs can hide.
+            if key.eq_ignore_ascii_case(b"$version") {
+                return Found::Conflict;
+            }
+            if key != name.as_bytes() {
+                continue;
+            }
+            let Ok(value) = std::str::from_utf8(value) else {
+                return Found::Conflict;
+            };
+            match found {
+                Found::None => found = Found::One(value),
+                Found::One(earlier) if earlier == value => {}
+                Found::One(_) | Found::Conflict => return Found::Conflict,
+            }
+        }
+    }
+    found
+}
+
+/// The request's cookies for a panel: one line, joined as RFC 9113 §8.2.3 asks, without the gateway's.
+///
+/// A pair is left out when the gateway's name stands anywhere in it, in any case: a spelling that
+/// does not sign in here can still carry a token that must not be seen by a panel (promise 5).
+pub fn for_panel(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut line = Vec::new();
+    for field in headers.get_all(COOKIE) {
+        for pair in pairs(field.as_bytes()).filter(|pair| !pair.is_empty() && !is_ours(pair)) {
+            if !line.is_empty() {
+                line.extend_from_slice(b"; ");
+            }
+            line.extend_from_slice(pair);
+        }
+    }
+    if line.is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&line).ok()
+}
+
+/// Whether a `Cookie` pair or a `Set-Cookie` value touches one of the gateway's cookies.
+pub fn is_ours(text: &[u8]) -> bool {
+    const MARK: &[u8] = b"host-portcullis";
+    text.windows(MARK.len())
+        .any(|part| part.eq_ignore_ascii_case(MARK))
+}
+
+/// `Set-Cookie` for one of the gateway's cookies. `value` is made by the gateway: visible ASCII.
+pub fn set(name: &'static str, value: &str) -> HeaderValue {
+    written(Cookie::build((name, value.to_owned())))
+}
+
+/// `Set-Cookie` that deletes one of the gateway's cookies. A browser accepts it for a `__Host-` name
+/// only with the attributes that it was set with (CVE-2025-55162).
+pub fn clear(name: &'static str) -> HeaderValue {
+    written(Cookie::build((name, "")).max_age(cookie::time::Duration::ZERO))
+}
+
+fn written(cookie: cookie::CookieBuilder<'_>) -> HeaderValue {
+    let text = cookie
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .path("/")
+        .build()
+        .to_string();
+    // Names and values are the gateway's own, so this holds; an empty field would set nothing.
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b';').map(<[u8]>::trim_ascii)
+}
+
+fn split(pair: &[u8]) -> (&[u8], &[u8]) {
+    match pair.iter().position(|&byte| byte == b'=') {
+        Some(at) => (
+            pair.get(..at).unwrap_or_default(),
+            pair.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (b"", pair),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_str(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_the_exact_single_form_is_found() {
+        for (lines, expected) in [
+            (&["a=1; __Host-portcullis=S; b=2"][..], Found::One("S")),
+            (&["a=1", "__Host-portcullis=S"], Found::One("S")),
+            (
+                &["__Host-portcullis=S; __Host-portcullis=S"],
+                Found::One("S"),
+            ),
+            (
+                &["__Host-portcullis=a; __Host-portcullis=b"],
+                Found::Conflict,
+            ),
+            (
+                &["__Host-portcullis=a", "__Host-portcullis=b"],
+                Found::Conflict,
+            ),
+            (&["=__Host-portcullis=S"], Found::None),
+            (&["%5F%5FHost-portcullis=S"], Found::None),
+            (&["__host-portcullis=S"], Found::None),
+            (&["__Host-portcullis =S"], Found::None),
+            (&["__Host-portcullis-signin=S"], Found::None),
+            (&["$Version=1; __Host-portcullis=S"], Found::Conflict),
+            (&[""], Found::None),
+        ] {
+            assert_eq!(find(&headers(lines), SESSION), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_panel_sees_its_own_cookies_only() {
+        for (lines, expected) in [
+            (&["a=1; __Host-portcullis=S; b=2"][..], Some("a=1; b=2")),
+            (&["a=1", "b=2;c=3"], Some("a=1; b=2; c=3")),
+            (
+                &["=__Host-portcullis=S; %5F%5FHost-portcullis=S; __HOST-PORTCULLIS =S"],
+                None,
+            ),
+            (
+                &["__Host-portcullis-signin=S; __Host-portcullis-form=T"],
+                None,
+            ),
+        ] {
+            let line = for_panel(&headers(lines));
+            assert_eq!(
+                line.as_ref().map(|l| l.to_str().unwrap()),
+                expected,
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cookies_are_written_with_the_attributes_of_their_prefix() {
+        assert_eq!(
+            set(SESSION, "abc"),
+            "__Host-portcullis=abc; HttpOnly; SameSite=Lax; Secure; Path=/"
+        );
+        assert_eq!(
+            clear(SESSION),
+            "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+        );
+    }
+}
