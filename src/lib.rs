@@ -43,4 +43,5 @@ pub mod clock;
 pub mod model;
 pub mod secret;
 pub mod shutdown;
+pub mod store;
 pub mod wire;

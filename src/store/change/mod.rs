@@ -1,0 +1,74 @@
+//! Every durable change as a value.
+//!
+//! A change says in its documentation what it brings about and which condition it stands under. The
+//! condition is checked by the statement that writes, never by a read before it.
+
+mod factor;
+mod session;
+mod user;
+
+use std::future::Future;
+
+use sqlx::SqliteConnection;
+
+pub(super) use self::factor::totp_place;
+pub use self::factor::{EnrolTotp, SpendRecoveryCode, SpendTotpStep};
+pub use self::session::{Admitted, EndSession, StartSession};
+pub use self::user::{
+    AddSetupLink, AddToken, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
+    SetPassword,
+};
+use super::seal::Seal;
+use super::{StoreError, failed};
+use crate::clock::Timestamp;
+use crate::model::Event;
+
+/// One change that [`super::Store::commit`] can write.
+pub trait Change: Send {
+    /// What is known once it is written.
+    type Outcome: Send;
+
+    /// Writes it. An error rolls everything back.
+    fn apply(
+        self,
+        desk: &mut Desk<'_>,
+    ) -> impl Future<Output = Result<Self::Outcome, StoreError>> + Send;
+}
+
+/// Where a change is written: the open transaction and what belongs to it. Only the store has one.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    connection: &'a mut SqliteConnection,
+    seal: &'a Seal,
+    now: Timestamp,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        connection: &'a mut SqliteConnection,
+        seal: &'a Seal,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            connection,
+            seal,
+            now,
+        }
+    }
+
+    /// Adds the event to the audit list.
+    pub(super) async fn record(&mut self, event: &Event) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(self.now.millis())
+        .bind(event.actor.to_string())
+        .bind(event.action.as_str())
+        .bind(event.subject.as_ref().map(|name| name.as_str()))
+        .bind(&event.detail)
+        .execute(&mut *self.connection)
+        .await
+        .map(drop)
+        .map_err(failed("writing the audit list"))
+    }
+}

@@ -1,0 +1,102 @@
+//! Changes of sessions.
+
+use super::{Change, Desk};
+use crate::model::{SessionRecord, TokenHash};
+use crate::store::{StoreError, failed};
+
+/// Keeps a new session, if the user is enabled and still of the generation at which the password was
+/// checked; [`StoreError::Stale`] otherwise (promise 2).
+#[derive(Debug)]
+pub struct StartSession {
+    pub record: SessionRecord,
+    /// With more than these the oldest of the user end.
+    pub max_per_user: usize,
+    /// The session that the browser showed when it signed in; it ends.
+    pub replaces: Option<TokenHash>,
+}
+
+/// A session was kept.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Sessions that ended for it: the replaced one, and the oldest over the limit.
+    pub ended: Vec<TokenHash>,
+}
+
+/// Forgets one session. Harmless when it is gone already.
+#[derive(Debug)]
+pub struct EndSession {
+    pub token: TokenHash,
+}
+
+impl Change for StartSession {
+    type Outcome = Admitted;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<Admitted, StoreError> {
+        let doing = "keeping a session";
+        insert(desk, &self.record).await?;
+        let replaced: Vec<(Vec<u8>,)> = match self.replaces {
+            Some(token) => sqlx::query_as("DELETE FROM sessions WHERE token = $1 RETURNING token")
+                .bind(token.0.to_vec())
+                .fetch_all(&mut *desk.connection)
+                .await
+                .map_err(failed(doing))?,
+            None => Vec::new(),
+        };
+        let surplus: Vec<(Vec<u8>,)> = sqlx::query_as(
+            "DELETE FROM sessions WHERE user_id = $1 AND token NOT IN (
+                 SELECT token FROM sessions WHERE user_id = $1
+                 ORDER BY token = $3 DESC, created DESC LIMIT $2)
+             RETURNING token",
+        )
+        .bind(self.record.user.0)
+        .bind(i64::try_from(self.max_per_user).unwrap_or(i64::MAX))
+        .bind(self.record.token.0.to_vec())
+        .fetch_all(&mut *desk.connection)
+        .await
+        .map_err(failed(doing))?;
+        let ended = replaced
+            .into_iter()
+            .chain(surplus)
+            .filter_map(|(token,)| token.try_into().ok().map(TokenHash))
+            .collect();
+        Ok(Admitted { ended })
+    }
+}
+
+impl Change for EndSession {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sessions WHERE token = $1")
+            .bind(self.token.0.as_slice())
+            .execute(&mut *desk.connection)
+            .await
+            .map(drop)
+            .map_err(failed("ending a session"))
+    }
+}
+
+async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), StoreError> {
+    let kept = sqlx::query(
+        "INSERT INTO sessions
+             (token, id, user_id, generation, created, last_seen, address, device, second_factor)
+         SELECT $1, $2, id, generation, $5, $6, $7, $8, $9 FROM users
+         WHERE id = $3 AND generation = $4 AND disabled = 0",
+    )
+    .bind(record.token.0.as_slice())
+    .bind(record.id.as_str())
+    .bind(record.user.0)
+    .bind(record.generation.number())
+    .bind(record.created.millis())
+    .bind(record.last_seen.millis())
+    .bind(record.address.to_string())
+    .bind(&record.device)
+    .bind(record.second_factor.map(|kind| kind.as_str()))
+    .execute(&mut *desk.connection)
+    .await
+    .map_err(failed("keeping a session"))?;
+    match kept.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Stale),
+    }
+}

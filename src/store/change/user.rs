@@ -1,0 +1,237 @@
+//! Changes of users: accounts, links, passwords, generations; and management tokens.
+
+use super::{Change, Desk};
+use crate::clock::Timestamp;
+use crate::model::{Generation, Role, Scope, UserId, UserName};
+use crate::secret::Secret;
+use crate::store::{StoreError, failed};
+
+/// Adds a user without a password. Outcome: its key. [`StoreError::NameTaken`] if the name exists.
+#[derive(Debug)]
+pub struct AddUser {
+    pub name: UserName,
+    pub role: Role,
+    pub email: Option<String>,
+}
+
+/// Adds a one-time link; an older one of the same user is dead from then on.
+#[derive(Debug)]
+pub struct AddSetupLink {
+    pub user: UserId,
+    /// SHA-256 of the link's token.
+    pub hash: [u8; 32],
+    pub expires: Timestamp,
+}
+
+/// Sets a password, raises the generation and forgets the user's sessions and links.
+#[derive(Debug)]
+pub struct SetPassword {
+    pub user: UserId,
+    /// Argon2id, as a PHC string.
+    pub phc: Secret<String>,
+    /// The hash of a one-time link that must be alive and is spent by this:
+    /// [`StoreError::LinkSpent`] otherwise.
+    pub link: Option<[u8; 32]>,
+}
+
+/// Raises a user's generation and forgets the user's sessions. [`StoreError::NoSuchUser`].
+#[derive(Debug)]
+pub struct RaiseGeneration {
+    pub user: UserId,
+}
+
+/// Raises everybody's generation and forgets all sessions.
+#[derive(Debug)]
+pub struct RaiseEveryGeneration;
+
+/// The generations that hold from now on: sessions of older ones are dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    pub users: Vec<(UserId, Generation)>,
+}
+
+/// Replaces the hash of an unchanged password by one of today's cost. [`StoreError::Stale`] if the
+/// user's generation has moved on.
+#[derive(Debug)]
+pub struct RehashPassword {
+    pub user: UserId,
+    pub generation: Generation,
+    pub phc: Secret<String>,
+}
+
+/// Adds a management token. [`StoreError::TokenNameTaken`] if the name exists.
+#[derive(Debug)]
+pub struct AddToken {
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    pub scopes: Vec<Scope>,
+    pub expires: Option<Timestamp>,
+}
+
+impl Change for AddUser {
+    type Outcome = UserId;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<UserId, StoreError> {
+        let added: Option<(i64,)> = sqlx::query_as(
+            "INSERT INTO users (name, role, email, created) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (name) DO NOTHING RETURNING id",
+        )
+        .bind(self.name.as_str())
+        .bind(self.role.as_str())
+        .bind(self.email)
+        .bind(desk.now.millis())
+        .fetch_optional(&mut *desk.connection)
+        .await
+        .map_err(failed("adding a user"))?;
+        added.map(|(id,)| UserId(id)).ok_or(StoreError::NameTaken)
+    }
+}
+
+impl Change for AddSetupLink {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO setup_links (hash, user_id, expires) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, expires = excluded.expires",
+        )
+        .bind(self.hash.as_slice())
+        .bind(self.user.0)
+        .bind(self.expires.millis())
+        .execute(&mut *desk.connection)
+        .await
+        .map(drop)
+        .map_err(failed("adding a set-up link"))
+    }
+}
+
+impl Change for SetPassword {
+    type Outcome = Raised;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
+        let doing = "setting a password";
+        if let Some(hash) = self.link {
+            let spent = sqlx::query(
+                "DELETE FROM setup_links WHERE hash = $1 AND user_id = $2 AND expires > $3",
+            )
+            .bind(hash.as_slice())
+            .bind(self.user.0)
+            .bind(desk.now.millis())
+            .execute(&mut *desk.connection)
+            .await
+            .map_err(failed(doing))?;
+            if spent.rows_affected() != 1 {
+                return Err(StoreError::LinkSpent);
+            }
+        }
+        sqlx::query("DELETE FROM setup_links WHERE user_id = $1")
+            .bind(self.user.0)
+            .execute(&mut *desk.connection)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query("UPDATE users SET password = $2 WHERE id = $1")
+            .bind(self.user.0)
+            .bind(self.phc.expose())
+            .execute(&mut *desk.connection)
+            .await
+            .map_err(failed(doing))?;
+        raise(desk, self.user).await
+    }
+}
+
+impl Change for RaiseGeneration {
+    type Outcome = Raised;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
+        raise(desk, self.user).await
+    }
+}
+
+impl Change for RaiseEveryGeneration {
+    type Outcome = Raised;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
+        let doing = "ending every session";
+        let raised: Vec<(i64, i64)> =
+            sqlx::query_as("UPDATE users SET generation = generation + 1 RETURNING id, generation")
+                .fetch_all(&mut *desk.connection)
+                .await
+                .map_err(failed(doing))?;
+        sqlx::query("DELETE FROM sessions")
+            .execute(&mut *desk.connection)
+            .await
+            .map_err(failed(doing))?;
+        Ok(Raised {
+            users: raised.into_iter().map(as_raised).collect(),
+        })
+    }
+}
+
+impl Change for RehashPassword {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        let written =
+            sqlx::query("UPDATE users SET password = $3 WHERE id = $1 AND generation = $2")
+                .bind(self.user.0)
+                .bind(self.generation.number())
+                .bind(self.phc.expose())
+                .execute(&mut *desk.connection)
+                .await
+                .map_err(failed("renewing a password hash"))?;
+        match written.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::Stale),
+        }
+    }
+}
+
+impl Change for AddToken {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+        let added = sqlx::query(
+            "INSERT INTO tokens (name, hash, scopes, expires, created) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(self.name)
+        .bind(self.hash.as_slice())
+        .bind(scopes.join(" "))
+        .bind(self.expires.map(Timestamp::millis))
+        .bind(desk.now.millis())
+        .execute(&mut *desk.connection)
+        .await
+        .map_err(failed("adding a token"))?;
+        match added.rows_affected() {
+            1 => Ok(()),
+            _ => Err(StoreError::TokenNameTaken),
+        }
+    }
+}
+
+/// The one place where a user's generation goes up.
+async fn raise(desk: &mut Desk<'_>, user: UserId) -> Result<Raised, StoreError> {
+    let doing = "ending the sessions of a user";
+    let raised: Option<(i64, i64)> = sqlx::query_as(
+        "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING id, generation",
+    )
+    .bind(user.0)
+    .fetch_optional(&mut *desk.connection)
+    .await
+    .map_err(failed(doing))?;
+    let raised = raised.ok_or(StoreError::NoSuchUser)?;
+    sqlx::query("DELETE FROM sessions WHERE user_id = $1")
+        .bind(user.0)
+        .execute(&mut *desk.connection)
+        .await
+        .map_err(failed(doing))?;
+    Ok(Raised {
+        users: vec![as_raised(raised)],
+    })
+}
+
+fn as_raised((id, generation): (i64, i64)) -> (UserId, Generation) {
+    (UserId(id), Generation::from_stored(generation))
+}

@@ -1,0 +1,326 @@
+//! Reading. Nothing here changes anything; the readers' connections could not.
+
+use std::net::IpAddr;
+
+use super::change::totp_place;
+use super::{Store, StoreError, failed};
+use crate::clock::Timestamp;
+use crate::model::{
+    FactorKind, Generation, Role, Scope, SessionId, SessionRecord, TokenHash, User, UserId,
+    UserName,
+};
+use crate::secret::Secret;
+
+/// Everything that a sign-in is decided by, read at one moment.
+#[derive(Debug)]
+pub struct SignInFacts {
+    pub user: User,
+    /// Argon2id as a PHC string; `None` until the set-up link has been used.
+    pub password: Option<Secret<String>>,
+    pub totp: Option<TotpFactor>,
+    /// How many recovery codes are left.
+    pub recovery_codes: usize,
+}
+
+/// A TOTP app.
+#[derive(Debug)]
+pub struct TotpFactor {
+    pub secret: Secret<Vec<u8>>,
+    /// The latest step taken.
+    pub last_step: i64,
+}
+
+/// A one-time link that is alive.
+#[derive(Debug)]
+pub struct SetupLink {
+    pub user: User,
+    pub expires: Timestamp,
+}
+
+/// A management token, without the token.
+#[derive(Debug)]
+pub struct ManagementToken {
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    pub expires: Option<Timestamp>,
+}
+
+/// A user as lists show one.
+#[derive(Debug)]
+pub struct Person {
+    pub user: User,
+    pub has_password: bool,
+    pub second_factors: Vec<FactorKind>,
+    /// How many recovery codes are left.
+    pub recovery_codes: usize,
+    /// How many sessions are kept.
+    pub sessions: usize,
+}
+
+/// One entry of the audit list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub seq: i64,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub subject: Option<String>,
+    pub detail: String,
+}
+
+type UserRow = (i64, String, String, Option<String>, bool, i64);
+type SessionRow = (
+    Vec<u8>,
+    String,
+    i64,
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+);
+
+impl Store {
+    /// The user of a name.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`], [`StoreError::Unreadable`]; so for every read.
+    pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = sqlx::query_as(
+            "SELECT id, name, role, email, disabled, generation FROM users WHERE name = $1",
+        )
+        .bind(name.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed("looking up a user"))?;
+        row.map(user).transpose()
+    }
+
+    /// What a sign-in of this name is decided by; `None` for an unknown name.
+    pub async fn sign_in_facts(&self, name: &UserName) -> Result<Option<SignInFacts>, StoreError> {
+        type Row = (
+            i64,
+            String,
+            String,
+            Option<String>,
+            bool,
+            i64,
+            Option<String>,
+            Option<Vec<u8>>,
+            Option<i64>,
+            i64,
+        );
+        // One statement reads one moment: password and generation belong together (promise 2).
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, name, role, email, disabled, generation, password, secret, last_step,
+                    (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id)
+             FROM users LEFT JOIN totp_factors ON totp_factors.user_id = id WHERE name = $1",
+        )
+        .bind(name.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed("looking up a sign-in"))?;
+        let Some((id, name, role, email, disabled, generation, password, secret, step, codes)) =
+            row
+        else {
+            return Ok(None);
+        };
+        let user = user((id, name, role, email, disabled, generation))?;
+        let totp = match secret.zip(step) {
+            Some((sealed, last_step)) => Some(TotpFactor {
+                secret: self.seal.open(&totp_place(user.id), &sealed)?,
+                last_step,
+            }),
+            None => None,
+        };
+        Ok(Some(SignInFacts {
+            user,
+            password: password.map(Secret::new),
+            totp,
+            recovery_codes: count(codes),
+        }))
+    }
+
+    /// The link of this hash, while it is alive.
+    pub async fn setup_link(&self, hash: &[u8; 32]) -> Result<Option<SetupLink>, StoreError> {
+        type Row = (i64, String, String, Option<String>, bool, i64, i64);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, name, role, email, disabled, generation, expires
+             FROM users JOIN setup_links ON setup_links.user_id = id
+             WHERE hash = $1 AND expires > $2 AND disabled = 0",
+        )
+        .bind(hash.as_slice())
+        .bind(self.clock.now().millis())
+        .fetch_optional(&self.readers)
+        .await
+        .map_err(failed("looking up a set-up link"))?;
+        row.map(|(id, name, role, email, disabled, generation, expires)| {
+            Ok(SetupLink {
+                user: user((id, name, role, email, disabled, generation))?,
+                expires: Timestamp::from_millis(expires),
+            })
+        })
+        .transpose()
+    }
+
+    /// The management token of this hash, also when it has expired.
+    pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<ManagementToken>, StoreError> {
+        let row: Option<(String, String, Option<i64>)> =
+            sqlx::query_as("SELECT name, scopes, expires FROM tokens WHERE hash = $1")
+                .bind(hash.as_slice())
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(failed("looking up a token"))?;
+        row.map(|(name, scopes, expires)| {
+            let scopes = scopes
+                .split_whitespace()
+                .map(read_as)
+                .collect::<Result<_, _>>()?;
+            Ok(ManagementToken {
+                name,
+                scopes,
+                expires: expires.map(Timestamp::from_millis),
+            })
+        })
+        .transpose()
+    }
+
+    /// Everybody, by name.
+    pub async fn people(&self) -> Result<Vec<Person>, StoreError> {
+        type Row = (
+            i64,
+            String,
+            String,
+            Option<String>,
+            bool,
+            i64,
+            bool,
+            bool,
+            i64,
+            i64,
+        );
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT id, name, role, email, disabled, generation, password IS NOT NULL,
+                    EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = id),
+                    (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id),
+                    (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
+             FROM users ORDER BY name",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed("listing users"))?;
+        rows.into_iter()
+            .map(
+                |(id, name, role, email, disabled, generation, has_password, totp, codes, open)| {
+                    Ok(Person {
+                        user: user((id, name, role, email, disabled, generation))?,
+                        has_password,
+                        second_factors: totp.then_some(FactorKind::Totp).into_iter().collect(),
+                        recovery_codes: count(codes),
+                        sessions: count(open),
+                    })
+                },
+            )
+            .collect()
+    }
+
+    /// Every user's generation.
+    pub async fn generations(&self) -> Result<Vec<(UserId, Generation)>, StoreError> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT id, generation FROM users")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("reading generations"))?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, generation)| (UserId(id), Generation::from_stored(generation)))
+            .collect())
+    }
+
+    /// The sessions of enabled users that are of their user's generation.
+    pub async fn sessions(&self) -> Result<Vec<(SessionRecord, User)>, StoreError> {
+        let users: Vec<UserRow> = sqlx::query_as(
+            "SELECT id, name, role, email, disabled, generation FROM users WHERE disabled = 0",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed("restoring sessions"))?;
+        let mut restored = Vec::new();
+        for row in users {
+            let user = user(row)?;
+            let rows: Vec<SessionRow> = sqlx::query_as(
+                "SELECT token, id, generation, created, last_seen, address, device, second_factor
+                 FROM sessions WHERE user_id = $1 AND generation = $2",
+            )
+            .bind(user.id.0)
+            .bind(user.generation.number())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("restoring sessions"))?;
+            for row in rows {
+                restored.push((session(user.id, row)?, user.clone()));
+            }
+        }
+        Ok(restored)
+    }
+
+    /// The audit list after entry `after`, oldest first, at the most `limit` entries.
+    pub async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        type Row = (i64, i64, String, String, Option<String>, String);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT seq, at, actor, action, subject, detail FROM audit
+             WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed("reading the audit list"))?;
+        let entry = |(seq, at, actor, action, subject, detail)| AuditEntry {
+            seq,
+            at: Timestamp::from_millis(at),
+            actor,
+            action,
+            subject,
+            detail,
+        };
+        Ok(rows.into_iter().map(entry).collect())
+    }
+}
+
+fn user((id, name, role, email, disabled, generation): UserRow) -> Result<User, StoreError> {
+    Ok(User {
+        id: UserId(id),
+        name: read_as::<UserName>(&name)?,
+        role: read_as::<Role>(&role)?,
+        email,
+        disabled,
+        generation: Generation::from_stored(generation),
+    })
+}
+
+fn session(user: UserId, row: SessionRow) -> Result<SessionRecord, StoreError> {
+    let (token, id, generation, created, last_seen, address, device, second_factor) = row;
+    let token = token
+        .try_into()
+        .map_err(|_| StoreError::Unreadable(format!("the token hash of session {id}")))?;
+    Ok(SessionRecord {
+        token: TokenHash(token),
+        id: SessionId::from_text(id),
+        user,
+        generation: Generation::from_stored(generation),
+        created: Timestamp::from_millis(created),
+        last_seen: Timestamp::from_millis(last_seen),
+        address: read_as::<IpAddr>(&address)?,
+        device,
+        second_factor: second_factor.as_deref().and_then(FactorKind::from_stored),
+    })
+}
+
+fn read_as<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {
+    text.parse()
+        .map_err(|fault| StoreError::Unreadable(format!("{text:?}: {fault}")))
+}
+
+fn count(number: i64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,134 @@
+//! Encryption under the master key, which is not in the database (promise 4).
+//!
+//! AES-256-GCM with a random nonce; what is sealed is bound to the place that it is kept at, so that
+//! a row copied onto another user's opens nothing.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Store, StoreError, failed};
+use crate::secret::{Secret, random_bytes};
+
+/// Seals and opens small values.
+#[derive(Clone)]
+pub(super) struct Seal {
+    key: Arc<RandomizedNonceKey>,
+    master: Arc<Secret<Vec<u8>>>,
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(…)")
+    }
+}
+
+impl Seal {
+    /// Reads the master key; makes one only together with a new database.
+    pub(super) fn load(path: &Path, database_is_new: bool) -> Result<Self, StoreError> {
+        if database_is_new && !path.exists() {
+            make_key(path).map_err(|cause| {
+                StoreError::Key(format!("can't write {}: {cause}", path.display()))
+            })?;
+        }
+        let text = fs::read_to_string(path).map(Secret::new).map_err(|cause| {
+            StoreError::Key(format!(
+                "can't read {}: {cause}; the database can't be used without the key it was made with",
+                path.display()
+            ))
+        })?;
+        let master = STANDARD
+            .decode(text.expose().trim())
+            .map(Secret::new)
+            .ok()
+            .filter(|key| key.expose().len() == 32)
+            .ok_or_else(|| {
+                StoreError::Key(format!("{} is not 32 bytes in base64", path.display()))
+            })?;
+        let key = RandomizedNonceKey::new(&AES_256_GCM, master.expose())
+            .map_err(|_| StoreError::Key(format!("{} is no AES-256 key", path.display())))?;
+        Ok(Self {
+            key: Arc::new(key),
+            master: Arc::new(master),
+        })
+    }
+
+    /// Seals `plain` for `place`: nonce, ciphertext, tag.
+    pub(super) fn seal(&self, place: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut sealed = plain.to_vec();
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(Aad::from(place), &mut sealed)
+            .map_err(|_| StoreError::Key("sealing failed".to_owned()))?;
+        Ok([nonce.as_ref().as_slice(), &sealed].concat())
+    }
+
+    /// Opens what was sealed for `place` under this key.
+    pub(super) fn open(&self, place: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, StoreError> {
+        let unreadable = || StoreError::Unreadable(format!("the sealed value of {place}"));
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or_else(unreadable)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unreadable())?;
+        let mut text = text.to_vec();
+        let plain = self
+            .key
+            .open_in_place(nonce, Aad::from(place), &mut text)
+            .map_err(|_| unreadable())?;
+        Ok(Secret::new(plain.to_vec()))
+    }
+
+    /// A key for another purpose, from which the master key can't be told.
+    pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, self.master.expose());
+        let tag = hmac::sign(&master, format!("portcullis/{purpose}").as_bytes());
+        let mut key = [0; 32];
+        for (byte, made) in key.iter_mut().zip(tag.as_ref()) {
+            *byte = *made;
+        }
+        key
+    }
+}
+
+impl Store {
+    /// Leaves a sealed word in a new database, and tells at the next start when the key is another.
+    pub(super) async fn check_seal(&self) -> Result<(), StoreError> {
+        const PLACE: &str = "seal_check";
+        let found: Option<(Vec<u8>,)> = sqlx::query_as("SELECT value FROM seal_check")
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("reading the seal check"))?;
+        let Some((value,)) = found else {
+            sqlx::query("INSERT INTO seal_check (only, value) VALUES (1, $1)")
+                .bind(self.seal.seal(PLACE, b"portcullis")?)
+                .execute(&self.writer)
+                .await
+                .map_err(failed("writing the seal check"))?;
+            return Ok(());
+        };
+        self.seal.open(PLACE, &value).map(drop).map_err(|_| {
+            StoreError::Key(
+                "master.key is not the key that this database was made with; put the right one back"
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+/// A fresh key in a file that only its owner can read; never over an existing one.
+fn make_key(path: &Path) -> std::io::Result<()> {
+    let text = Secret::new(STANDARD.encode(random_bytes::<32>()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{}", text.expose())?;
+    file.sync_all()
+}

@@ -1,0 +1,225 @@
+//! The store against a real database in a folder of its own.
+
+use std::time::Duration;
+
+use super::change::{
+    AddSetupLink, AddUser, EndSession, EnrolTotp, RaiseEveryGeneration, RaiseGeneration,
+    SetPassword, SpendRecoveryCode, SpendTotpStep, StartSession,
+};
+use super::{Store, StoreError};
+use crate::clock::{Clock, Timestamp};
+use crate::model::{
+    Action, Actor, Event, Generation, Role, SessionId, SessionRecord, TokenHash, UserId, UserName,
+};
+use crate::secret::Secret;
+
+fn event() -> Event {
+    Event::general(Actor::Gateway, Action::UserAdded)
+}
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).unwrap()
+}
+
+async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Clock::system()).await.unwrap();
+    let ada = AddUser {
+        name: name("ada"),
+        role: Role::Operator,
+        email: None,
+    };
+    let id = store.commit(ada, event()).await.unwrap().into_outcome();
+    (folder, store, id)
+}
+
+fn session(user: UserId, generation: i64, token: u8) -> StartSession {
+    let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(token));
+    StartSession {
+        record: SessionRecord {
+            token: TokenHash([token; 32]),
+            id: SessionId::random(),
+            user,
+            generation: Generation::from_stored(generation),
+            created: at,
+            last_seen: at,
+            address: "192.0.2.1".parse().unwrap(),
+            device: "Firefox on Linux".to_owned(),
+            second_factor: None,
+        },
+        max_per_user: 3,
+        replaces: None,
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_given_once() {
+    let (_folder, store, _) = with_ada().await;
+    let again = AddUser {
+        name: name("ADA"),
+        role: Role::Manager,
+        email: None,
+    };
+    assert!(matches!(
+        store.commit(again, event()).await,
+        Err(StoreError::NameTaken)
+    ));
+    assert_eq!(
+        store.audit(0, 10).await.unwrap().len(),
+        1,
+        "nothing is told of what was not done"
+    );
+}
+
+#[tokio::test]
+async fn a_session_of_an_older_generation_is_not_kept() {
+    let (_folder, store, ada) = with_ada().await;
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    let raised = store
+        .commit(RaiseGeneration { user: ada }, event())
+        .await
+        .unwrap()
+        .into_outcome();
+    assert_eq!(raised.users, [(ada, Generation::from_stored(2))]);
+    assert!(store.sessions().await.unwrap().is_empty());
+    assert!(matches!(
+        store.commit(session(ada, 1, 2), event()).await,
+        Err(StoreError::Stale)
+    ));
+    store.commit(session(ada, 2, 3), event()).await.unwrap();
+    assert_eq!(store.sessions().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_oldest_session_over_the_limit_ends() {
+    let (_folder, store, ada) = with_ada().await;
+    for token in 1..=3 {
+        let admitted = store.commit(session(ada, 1, token), event()).await.unwrap();
+        assert!(admitted.outcome().ended.is_empty());
+    }
+    let fourth = store.commit(session(ada, 1, 4), event()).await.unwrap();
+    assert_eq!(fourth.outcome().ended, [TokenHash([1; 32])]);
+    let mut fifth = session(ada, 1, 5);
+    fifth.replaces = Some(TokenHash([3; 32]));
+    let fifth = store.commit(fifth, event()).await.unwrap();
+    assert_eq!(fifth.outcome().ended, [TokenHash([3; 32])]);
+}
+
+#[tokio::test]
+async fn last_seen_never_revives_an_ended_session() {
+    let (_folder, store, ada) = with_ada().await;
+    let start = session(ada, 1, 1);
+    let (token, generation) = (start.record.token, start.record.generation);
+    store.commit(start, event()).await.unwrap();
+    store.commit(EndSession { token }, event()).await.unwrap();
+    let seen = [(token, generation, Timestamp::from_millis(1_800_000_000_000))];
+    store.tidy_sessions(&seen, &[]).await.unwrap();
+    assert!(store.sessions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_step_and_every_earlier_one_count_once() {
+    let (_folder, store, ada) = with_ada().await;
+    let enrol = |generation| EnrolTotp {
+        user: ada,
+        generation: Generation::from_stored(generation),
+        secret: Secret::new(b"12345678901234567890".to_vec()),
+        step: 100,
+        recovery_codes: vec![[7; 32]],
+    };
+    assert!(matches!(
+        store.commit(enrol(9), event()).await,
+        Err(StoreError::Stale)
+    ));
+    store.commit(enrol(1), event()).await.unwrap();
+    assert!(matches!(
+        store.commit(enrol(1), event()).await,
+        Err(StoreError::FactorExists)
+    ));
+    for (step, fresh) in [(100, false), (102, true), (101, false), (102, false)] {
+        let spent = store
+            .commit(SpendTotpStep { user: ada, step }, event())
+            .await;
+        assert_eq!(spent.is_ok(), fresh, "step {step}");
+    }
+    let facts = store.sign_in_facts(&name("ada")).await.unwrap().unwrap();
+    assert_eq!(facts.totp.unwrap().secret.expose(), b"12345678901234567890");
+    for fresh in [true, false] {
+        let code = SpendRecoveryCode {
+            user: ada,
+            hash: [7; 32],
+        };
+        assert_eq!(store.commit(code, event()).await.is_ok(), fresh);
+    }
+}
+
+#[tokio::test]
+async fn a_set_up_link_sets_one_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+    let store = Store::open(folder.path(), clock.clone()).await.unwrap();
+    let ada = AddUser {
+        name: name("ada"),
+        role: Role::Operator,
+        email: None,
+    };
+    let ada = store.commit(ada, event()).await.unwrap().into_outcome();
+    let link = |hash| AddSetupLink {
+        user: ada,
+        hash,
+        expires: clock.now().plus(Duration::from_secs(60)),
+    };
+    let set = |hash| SetPassword {
+        user: ada,
+        phc: Secret::new("$argon2id$".to_owned()),
+        link: Some(hash),
+    };
+    store.commit(link([1; 32]), event()).await.unwrap();
+    store.commit(link([2; 32]), event()).await.unwrap();
+    let replaced = store.commit(set([1; 32]), event()).await;
+    assert!(matches!(replaced, Err(StoreError::LinkSpent)));
+    store.commit(set([2; 32]), event()).await.unwrap();
+    let twice = store.commit(set([2; 32]), event()).await;
+    assert!(matches!(twice, Err(StoreError::LinkSpent)));
+    store.commit(link([3; 32]), event()).await.unwrap();
+    hand.advance(Duration::from_secs(61));
+    assert!(store.setup_link(&[3; 32]).await.unwrap().is_none());
+    let late = store.commit(set([3; 32]), event()).await;
+    assert!(matches!(late, Err(StoreError::LinkSpent)));
+}
+
+#[tokio::test]
+async fn everybody_is_ended_at_once() {
+    let (_folder, store, ada) = with_ada().await;
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    let raised = store.commit(RaiseEveryGeneration, event()).await.unwrap();
+    assert_eq!(raised.outcome().users, [(ada, Generation::from_stored(2))]);
+    assert!(store.sessions().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_broken_is_refused_and_never_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("portcullis.db"),
+        "this is no database, but long enough",
+    )
+    .unwrap();
+    std::fs::write(
+        folder.path().join("master.key"),
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    )
+    .unwrap();
+    let broken = Store::open(folder.path(), Clock::system()).await;
+    assert!(matches!(broken, Err(StoreError::Open { .. })), "{broken:?}");
+
+    let (folder, store, _) = with_ada().await;
+    store.close().await;
+    let key = folder.path().join("master.key");
+    std::fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let other = Store::open(folder.path(), Clock::system()).await;
+    assert!(matches!(other, Err(StoreError::Key(_))), "{other:?}");
+    std::fs::remove_file(&key).unwrap();
+    let missing = Store::open(folder.path(), Clock::system()).await;
+    assert!(matches!(missing, Err(StoreError::Key(_))), "{missing:?}");
+}
