@@ -40,8 +40,11 @@
 //! | 0 | `shutdown` | owners of tasks |
 
 pub mod clock;
+pub mod config;
 pub mod model;
+pub mod revoke;
 pub mod secret;
+pub mod session;
 pub mod shutdown;
 pub mod store;
 pub mod wire;

@@ -224,18 +224,6 @@ impl Store {
             .collect()
     }
 
-    /// Every user's generation.
-    pub async fn generations(&self) -> Result<Vec<(UserId, Generation)>, StoreError> {
-        let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT id, generation FROM users")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(failed("reading generations"))?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, generation)| (UserId(id), Generation::from_stored(generation)))
-            .collect())
-    }
-
     /// The sessions of enabled users that are of their user's generation.
     pub async fn sessions(&self) -> Result<Vec<(SessionRecord, User)>, StoreError> {
         let users: Vec<UserRow> = sqlx::query_as(

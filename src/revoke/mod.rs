@@ -1,0 +1,139 @@
+#![doc = include_str!("DESIGN.md")]
+
+mod outcome;
+
+use std::sync::Arc;
+
+pub use self::outcome::Outcome;
+use crate::model::{Event, User, UserId};
+use crate::session::{Session, Sessions};
+use crate::shutdown::Shutdown;
+use crate::store::change::{
+    Change, EndSession, RaiseEveryGeneration, RaiseGeneration, Raised, SetPassword,
+};
+use crate::store::{Committed, Store, StoreError};
+
+/// Ends sessions. Every page, call and command that does so comes here. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Revoker {
+    store: Store,
+    sessions: Sessions,
+    tasks: Shutdown,
+}
+
+/// Why nothing can be promised about a revocation.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The work broke off; what is on disk holds.
+    #[error("the revocation was interrupted; call it again")]
+    Interrupted,
+}
+
+impl Revoker {
+    /// Revocations over this store and table; `tasks` waits for those that are under way at the end.
+    pub fn new(store: Store, sessions: Sessions, tasks: Shutdown) -> Self {
+        Self {
+            store,
+            sessions,
+            tasks,
+        }
+    }
+
+    /// Ends every session of a user.
+    ///
+    /// # Errors
+    /// [`RevokeError`]; so for every verb here.
+    pub async fn end_user(&self, user: &User, event: Event) -> Result<Outcome, RevokeError> {
+        self.raise(RaiseGeneration { user: user.id }, Some(user.id), event)
+            .await
+    }
+
+    /// Sets a password, and with that ends every session of its user.
+    pub async fn set_password(
+        &self,
+        change: SetPassword,
+        event: Event,
+    ) -> Result<Outcome, RevokeError> {
+        let user = change.user;
+        self.raise(change, Some(user), event).await
+    }
+
+    /// Ends every session of everybody.
+    pub async fn end_everyone(&self, event: Event) -> Result<Outcome, RevokeError> {
+        self.raise(RaiseEveryGeneration, None, event).await
+    }
+
+    /// Ends one session.
+    pub async fn end_session(
+        &self,
+        session: &Arc<Session>,
+        event: Event,
+    ) -> Result<Outcome, RevokeError> {
+        let this = self.clone();
+        let token = session.token_hash();
+        self.detached(async move {
+            let committed = this.store.commit(EndSession { token }, event).await?;
+            let ended: Vec<_> = this.sessions.remove(&token).into_iter().collect();
+            Ok(this.cut(&committed, &ended).await)
+        })
+        .await
+    }
+
+    async fn raise<C>(
+        &self,
+        change: C,
+        subject: Option<UserId>,
+        event: Event,
+    ) -> Result<Outcome, RevokeError>
+    where
+        C: Change<Outcome = Raised> + 'static,
+    {
+        let this = self.clone();
+        self.detached(async move {
+            let committed = this.store.commit(change, event).await?;
+            let raised = &committed.outcome().users;
+            let ended: Vec<_> = raised
+                .iter()
+                .flat_map(|&(user, generation)| this.sessions.raise(user, generation))
+                .collect();
+            let mut outcome = this.cut(&committed, &ended).await;
+            outcome.generation = raised
+                .iter()
+                .find(|(user, _)| Some(*user) == subject)
+                .map(|&(_, generation)| generation);
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// What was committed is the evidence that the outcome is durable.
+    async fn cut<T>(&self, _durable: &Committed<T>, ended: &[Arc<Session>]) -> Outcome {
+        let connections_closed = self.sessions.cut(ended).await;
+        Outcome {
+            generation: None,
+            sessions_ended: ended.len(),
+            connections_closed,
+            durable: true,
+            nodes: 1,
+            nodes_unreached: 0,
+        }
+    }
+
+    /// hyper drops a handler's future when the caller hangs up. Half a revocation is worse than an
+    /// answer that nobody reads, so the work runs in a task that nobody can drop.
+    async fn detached<W>(&self, work: W) -> Result<Outcome, RevokeError>
+    where
+        W: Future<Output = Result<Outcome, RevokeError>> + Send + 'static,
+    {
+        self.tasks
+            .spawn(work)
+            .await
+            .unwrap_or(Err(RevokeError::Interrupted))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Who is signed in, in memory.
+//!
+//! [`Sessions`] is the table that every request is looked up in; the store holds the same sessions
+//! for the next start. A [`Session`] belongs to a user and carries the user's generation at the time
+//! the password was checked; [`Exchange`]s in flight are registered with it and hold the cut.
+
+mod device;
+mod exchange;
+mod house;
+mod table;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+pub use self::device::device_name;
+pub use self::exchange::Exchange;
+use self::exchange::Register;
+pub use self::house::{keep_house, restore};
+use self::table::Holder;
+pub use self::table::Sessions;
+pub use self::token::Token;
+use crate::clock::Timestamp;
+use crate::config::SessionLimits;
+use crate::model::{FactorKind, Generation, SessionId, SessionRecord, TokenHash, User};
+
+/// One sign-in on one device.
+#[derive(Debug)]
+pub struct Session {
+    record: SessionRecord,
+    user: User,
+    holder: Arc<Holder>,
+    /// Milliseconds since 1970; what the record says is from when the session was made or restored.
+    last_seen: AtomicI64,
+    /// The last of these that is in the store.
+    last_written: AtomicI64,
+    register: Register,
+}
+
+/// Why a session is no longer good for anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    #[error("the session was ended")]
+    Revoked,
+    #[error("nothing was asked for in this session for too long")]
+    Idle,
+    #[error("the session has reached its greatest age")]
+    Expired,
+}
+
+impl Session {
+    fn new(record: SessionRecord, user: User, holder: Arc<Holder>) -> Self {
+        let seen = record.last_seen.millis();
+        Self {
+            record,
+            user,
+            holder,
+            last_seen: AtomicI64::new(seen),
+            last_written: AtomicI64::new(seen),
+            register: Register::default(),
+        }
+    }
+
+    /// Whether the session is alive at `now`.
+    ///
+    /// # Errors
+    /// Why it is not. What can't be told is not alive: the comparison with the user's generation is
+    /// exact.
+    pub fn check(&self, now: Timestamp, limits: &SessionLimits) -> Result<(), Ended> {
+        if self.record.generation != self.holder.generation() || self.register.is_closed() {
+            return Err(Ended::Revoked);
+        }
+        if now >= self.expires(limits) {
+            return Err(Ended::Expired);
+        }
+        if now >= self.last_seen().plus(limits.idle_timeout) {
+            return Err(Ended::Idle);
+        }
+        Ok(())
+    }
+
+    /// The session was used at `now`.
+    pub fn touch(&self, now: Timestamp) {
+        self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+    }
+
+    /// The public name of the session.
+    pub fn id(&self) -> &SessionId {
+        &self.record.id
+    }
+
+    /// The key of the session.
+    pub fn token_hash(&self) -> TokenHash {
+        self.record.token
+    }
+
+    /// Whose session it is, as at sign-in; a change of the account ends the session.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The user's generation when the password was checked.
+    pub fn generation(&self) -> Generation {
+        self.record.generation
+    }
+
+    /// When the person signed in; every change of privilege makes a new session.
+    pub fn created(&self) -> Timestamp {
+        self.record.created
+    }
+
+    /// When the session was last used.
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// When it ends whatever is done with it.
+    pub fn expires(&self, limits: &SessionLimits) -> Timestamp {
+        self.record.created.plus(limits.lifetime)
+    }
+
+    /// From where the person signed in.
+    pub fn address(&self) -> IpAddr {
+        self.record.address
+    }
+
+    /// Browser and system in words.
+    pub fn device(&self) -> &str {
+        &self.record.device
+    }
+
+    /// What was shown beside the password.
+    pub fn second_factor(&self) -> Option<FactorKind> {
+        self.record.second_factor
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! The table and the cut, without a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Exchange, Session, Sessions, Token};
+use crate::clock::{Clock, Hand, Timestamp};
+use crate::config::SessionLimits;
+use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
+
+const LIMITS: SessionLimits = SessionLimits {
+    idle_timeout: Duration::from_secs(60),
+    lifetime: Duration::from_secs(300),
+    max_per_user: 10,
+};
+
+fn table() -> (Sessions, Clock, Hand) {
+    let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+    (Sessions::new(LIMITS, clock.clone()), clock, hand)
+}
+
+fn sign_in(sessions: &Sessions, clock: &Clock, user: i64, generation: i64) -> Option<Arc<Session>> {
+    let generation = Generation::from_stored(generation);
+    let record = SessionRecord {
+        token: Token::random().hash(),
+        id: SessionId::random(),
+        user: UserId(user),
+        generation,
+        created: clock.now(),
+        last_seen: clock.now(),
+        address: "192.0.2.1".parse().unwrap(),
+        device: "curl".to_owned(),
+        second_factor: None,
+    };
+    let user = User {
+        id: UserId(user),
+        name: UserName::parse("ada").unwrap(),
+        role: Role::Operator,
+        email: None,
+        disabled: false,
+        generation,
+    };
+    sessions.admit(record, user)
+}
+
+#[test]
+fn idle_and_age_end_a_session_to_the_millisecond() {
+    let (sessions, clock, hand) = table();
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let found = || sessions.find(&session.token_hash(), clock.now()).map(drop);
+    hand.advance(Duration::from_millis(59_999));
+    assert_eq!(found(), Ok(()));
+    session.touch(clock.now());
+    hand.advance(Duration::from_secs(60));
+    assert_eq!(found(), Err(Ended::Idle));
+    for _ in 0..5 {
+        session.touch(clock.now());
+        hand.advance(Duration::from_secs(59));
+    }
+    assert_eq!(found(), Err(Ended::Expired));
+}
+
+#[test]
+fn raising_the_generation_ends_older_sessions_of_that_user_only() {
+    let (sessions, clock, _hand) = table();
+    let ada = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let bob = sign_in(&sessions, &clock, 2, 1).unwrap();
+    let ended = sessions.raise(UserId(1), Generation::from_stored(2));
+    assert_eq!(ended.len(), 1);
+    assert_eq!(
+        sessions.find(&ada.token_hash(), clock.now()).map(drop),
+        Err(Ended::Revoked)
+    );
+    assert_eq!(ada.check(clock.now(), &LIMITS), Err(Ended::Revoked));
+    assert!(sessions.find(&bob.token_hash(), clock.now()).is_ok());
+    assert!(
+        sessions
+            .raise(UserId(1), Generation::from_stored(2))
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_sign_in_that_was_under_way_is_not_admitted() {
+    let (sessions, clock, _hand) = table();
+    sessions.raise(UserId(1), Generation::from_stored(2));
+    assert!(sign_in(&sessions, &clock, 1, 1).is_none());
+    assert!(sign_in(&sessions, &clock, 1, 2).is_some());
+    assert_eq!(sessions.count(), 1);
+}
+
+#[tokio::test]
+async fn a_cut_ends_what_is_open_and_lets_nothing_more_begin() {
+    let (sessions, clock, _hand) = table();
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let closer = CancellationToken::new();
+    let polite = Exchange::of(session.clone(), closer.clone()).unwrap();
+    let stuck = Exchange::of(session.clone(), closer.clone()).unwrap();
+    let ended = sessions.raise(UserId(1), Generation::from_stored(2));
+    assert!(Exchange::of(session.clone(), closer.clone()).is_err());
+    let ends_by_cut = async move { polite.until_cut(std::future::pending::<()>()).await };
+    let ends_by_drop = async move {
+        closer.cancelled().await;
+        drop(stuck);
+    };
+    let (closed, cut, ()) = tokio::join!(sessions.cut(&ended), ends_by_cut, ends_by_drop);
+    assert_eq!((closed, cut), (2, None));
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_not_counted_as_ended() {
+    let (sessions, clock, _hand) = table();
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let _stuck = Exchange::of(session.clone(), CancellationToken::new()).unwrap();
+    let begun = tokio::time::Instant::now();
+    let ended: Vec<_> = sessions.remove(&session.token_hash()).into_iter().collect();
+    assert_eq!(sessions.cut(&ended).await, 0);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn many_threads_cannot_slip_past_a_revocation() {
+    let (sessions, clock, _hand) = table();
+    for round in 1..500 {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (sessions, clock) = (sessions.clone(), clock.clone());
+                std::thread::spawn(move || sign_in(&sessions, &clock, 1, round))
+            })
+            .collect();
+        sessions.raise(UserId(1), Generation::from_stored(round + 1));
+        for thread in threads {
+            if let Some(session) = thread.join().unwrap() {
+                assert!(session.check(clock.now(), &LIMITS).is_err());
+                assert!(Exchange::of(session, CancellationToken::new()).is_err());
+            }
+        }
+        assert_eq!(sessions.count(), 0);
+    }
+}
