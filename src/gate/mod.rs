@@ -9,8 +9,9 @@ mod permit;
 mod refusal;
 pub mod rules;
 mod target;
-mod visitor;
+mod visit;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::ORIGIN;
@@ -21,7 +22,7 @@ pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, sign_in};
 pub use self::target::{Host, Target};
-pub use self::visitor::Visitor;
+pub use self::visit::Visit;
 use crate::clock::Timestamp;
 use crate::config::{Panel, PanelHost};
 use crate::session::Sessions;
@@ -45,9 +46,9 @@ pub enum Verdict {
     /// It goes to the panel.
     Pass(Permit),
     /// It is for the gateway's own pages.
-    Portal(Visitor),
+    Portal(Visit),
     /// Somebody has to sign in first.
-    SignIn(SignIn, Target, Visitor),
+    SignIn(SignIn, Target, Visit),
     /// `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7).
     AboutServer,
     /// It goes nowhere.
@@ -65,13 +66,13 @@ impl Gate {
     }
 
     /// Judges one request.
-    pub fn decide(&self, parts: &Parts, now: Timestamp) -> Verdict {
+    pub fn decide(&self, parts: &Parts, client: IpAddr, now: Timestamp) -> Verdict {
         if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
             return Verdict::AboutServer;
         }
         match Target::read(parts) {
             Ok(target) => self
-                .judge(target, &parts.headers, now)
+                .judge(target, &parts.headers, client, now)
                 .unwrap_or_else(Verdict::Refuse),
             Err(problem) => Verdict::Refuse(problem),
         }
@@ -81,6 +82,7 @@ impl Gate {
         &self,
         target: Target,
         headers: &HeaderMap,
+        client: IpAddr,
         now: Timestamp,
     ) -> Result<Verdict, Problem> {
         let host = target.host().canonical();
@@ -88,10 +90,10 @@ impl Gate {
         if !is_panels && host != self.external_host {
             return Err(unknown_host());
         }
-        let visitor = Visitor::recognise(headers, &self.sessions, now);
+        let visit = Visit::recognise(client, headers, &self.sessions, now);
         if target.path().may_lie_below(PORTAL) {
             return if is_plainly_portal(target.path()) && !target.is_websocket() {
-                Ok(Verdict::Portal(visitor))
+                Ok(Verdict::Portal(visit))
             } else {
                 Err(no_such_page())
             };
@@ -102,24 +104,24 @@ impl Gate {
         if target.is_websocket() {
             check_origin(&target, headers)?;
         }
-        self.ask(target, visitor, now)
+        self.ask(target, visit, now)
     }
 
-    fn ask(&self, target: Target, visitor: Visitor, now: Timestamp) -> Result<Verdict, Problem> {
+    fn ask(&self, target: Target, visit: Visit, now: Timestamp) -> Result<Verdict, Problem> {
         let asked = rules::requirement(&self.panel.rules, target.method(), target.path());
         if asked.anyone {
             // Who has a session is named to the panel here too, and the exchange ends with it.
-            return Ok(Verdict::Pass(Permit::new(target, visitor.session)));
+            return Ok(Verdict::Pass(Permit::new(target, visit.session)));
         }
-        let Some(session) = visitor.session.clone() else {
-            return Ok(Verdict::SignIn(SignIn::NoSession, target, visitor));
+        let Some(session) = visit.session.clone() else {
+            return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
         };
         if !asked.roles.contains(&session.user().role) {
             return Err(not_for_this_role());
         }
         let recent = |within| now.since(session.created()) < within;
         if !asked.reauthenticate.is_none_or(recent) {
-            return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visitor));
+            return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visit));
         }
         Ok(Verdict::Pass(Permit::new(target, Some(session))))
     }

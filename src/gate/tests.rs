@@ -97,7 +97,11 @@ impl Porch {
     }
 
     fn verdict(&self, request: Builder) -> String {
-        match self.gate.decide(&parts(request), self.clock.now()) {
+        match self.gate.decide(
+            &parts(request),
+            "192.0.2.1".parse().unwrap(),
+            self.clock.now(),
+        ) {
             Verdict::Pass(permit) => match permit.session() {
                 Some(session) => format!("pass {}", session.user().name),
                 None => "pass nobody".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
 
 use crate::clock::Timestamp;
@@ -10,15 +12,22 @@ use crate::wire::cookie::{self, Found};
 
 /// What a request's cookies say, held against the table.
 #[derive(Debug, Clone)]
-pub struct Visitor {
+pub struct Visit {
+    /// From where it is asked.
+    pub client: IpAddr,
     /// The live session that was shown.
     pub session: Option<Arc<Session>>,
     /// A cookie was shown that opens nothing: an ended session, a made-up token, or two at once.
     pub stale_cookie: bool,
 }
 
-impl Visitor {
-    pub(super) fn recognise(headers: &HeaderMap, sessions: &Sessions, now: Timestamp) -> Self {
+impl Visit {
+    pub(super) fn recognise(
+        client: IpAddr,
+        headers: &HeaderMap,
+        sessions: &Sessions,
+        now: Timestamp,
+    ) -> Self {
         let shown = cookie::find(headers, cookie::SESSION);
         let session = match shown {
             Found::One(value) => {
@@ -27,6 +36,7 @@ impl Visitor {
             Found::None | Found::Conflict => None,
         };
         Self {
+            client,
             stale_cookie: session.is_none() && shown != Found::None,
             session,
         }
