@@ -13,12 +13,12 @@ use crate::model::Role;
 /// Who may reach the paths that begin with `path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Begins with `/`, in canonical form.
+    /// Begins with `/`, in canonical form; what it means for the paths below it, the gate says.
     pub path: String,
     /// `None`: every method.
     pub methods: Option<Vec<Method>>,
     pub allow: Allow,
-    /// The second factor must not be older than this.
+    /// The sign-in must not be older than this.
     pub reauthenticate: Option<Duration>,
 }
 
@@ -64,8 +64,14 @@ impl Rule {
             (Some(mine), Some(theirs)) => theirs.iter().all(|method| mine.contains(method)),
         };
         // A path that is not canonical passes an `anyone` rule by and meets the later ones.
-        self.allow != Allow::Anyone && methods && later.path.starts_with(&self.path)
+        self.allow != Allow::Anyone && methods && lies_below(&later.path, &self.path)
     }
+}
+
+/// Whether `path` is `folder` or something in it.
+fn lies_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Rule> {
@@ -88,9 +94,8 @@ fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Rule>
             report.warn(
                 &section.span_of("path"),
                 format!(
-                    "path: {path:?} is open to anyone and does not end in /, so {:?} is open too; \
-                     end it in / where it is a folder",
-                    format!("{path}-anything")
+                    "path: {path:?} is open to anyone and does not end in /, so it opens this one \
+                     path and nothing below it; end it in / where a folder is meant",
                 ),
             );
         }

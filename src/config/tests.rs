@@ -270,7 +270,7 @@ fn legal_but_unsafe_is_a_warning() {
         ("[[panel]]\nupstream = \"http://10.0.0.7:80\"", "firewall"),
         (
             "[[panel]]\nupstream = \"unix:p\"\n[[panel.rule]]\npath = \"/static\"\nallow = \"anyone\"",
-            "\"/static-anything\"",
+            "nothing below it",
         ),
         (
             "[[panel]]\nupstream = \"unix:p\"\n[[panel.rule]]\npath = \"/a/\"\n\
