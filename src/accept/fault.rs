@@ -27,7 +27,9 @@ pub enum HeadFault {
     #[error("the request head has a CR that is not followed by LF")]
     BareCarriageReturn,
     /// Not `method SP target SP version`.
-    #[error("the request line must be a method, a target and HTTP/1.1, with one space between them")]
+    #[error(
+        "the request line must be a method, a target and HTTP/1.1, with one space between them"
+    )]
     RequestLine,
     /// HTTP of another time.
     #[error("this listener speaks HTTP/1.1 and, where TLS agreed on it, HTTP/2")]

@@ -30,12 +30,23 @@ pub(super) struct Chunks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
-    Size { digits: u8, value: u64 },
+    Size {
+        digits: u8,
+        value: u64,
+    },
     /// Blanks after the size, which a recipient must tolerate before `;` (RFC 9112 §7.1.1).
-    Blank { value: u64 },
-    Extension { value: u64 },
-    SizeEnd { value: u64 },
-    Data { left: u64 },
+    Blank {
+        value: u64,
+    },
+    Extension {
+        value: u64,
+    },
+    SizeEnd {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataEnd,
     DataLineFeed,
     TrailerStart,
@@ -182,7 +193,11 @@ mod tests {
     use super::*;
 
     /// Feeds `bytes` in pieces cut at `cuts`, and says where the body ended.
-    fn read(mut framing: Framing, bytes: &[u8], cuts: &[usize]) -> Result<Option<usize>, BodyFault> {
+    fn read(
+        mut framing: Framing,
+        bytes: &[u8],
+        cuts: &[usize],
+    ) -> Result<Option<usize>, BodyFault> {
         let mut at = 0;
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.push(bytes.len());

@@ -23,7 +23,8 @@ use super::head::{Head, HeadReader};
 /// Asks for nothing that could be forwarded, should it ever be taken for a request.
 const STAND_IN: &[u8] = b"GET * HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 /// The same for a client that expects no body.
-const STAND_IN_HEAD: &[u8] = b"HEAD * HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
+const STAND_IN_HEAD: &[u8] =
+    b"HEAD * HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 
 /// What a peer may still send after the last answer before it is cut off.
 const LINGER_LIMIT: usize = 1024 * 1024;
@@ -52,7 +53,10 @@ enum Phase {
     /// A head is being read, or waited for.
     Head(HeadReader),
     /// The first `left` bytes of the stash are a judged head.
-    Passing { left: usize, framing: Framing },
+    Passing {
+        left: usize,
+        framing: Framing,
+    },
     Body(Framing),
     /// The stand-in is passing; after it, nothing.
     Refused(&'static [u8]),

@@ -29,6 +29,12 @@ const PENDING_RESET_LIMIT: usize = 20;
 /// Streams that the client made this side reset (CVE-2025-8671).
 const LOCAL_RESET_LIMIT: usize = 1024;
 
+/// What a client may send ahead of a handler that does not read, per stream and in all.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What is buffered for a client that reads slowly, per stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
 /// What one connection needs besides its bytes.
 pub(super) struct Service<H> {
     pub(super) connection: Arc<Connection>,
@@ -60,6 +66,7 @@ where
         .header_read_timeout(None)
         .max_header_size(HEAD_LIMIT)
         .max_headers(FIELD_LIMIT)
+        .max_buf_size(2 * HEAD_LIMIT)
         .serve_connection(TokioIo::new(io), answering)
         .with_upgrades();
     drive(conn, |conn| conn.graceful_shutdown(), &service, None).await;
@@ -88,6 +95,9 @@ where
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESET_LIMIT)
         .max_local_error_reset_streams(LOCAL_RESET_LIMIT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(service.clocks.ping_interval)
         .keep_alive_timeout(service.clocks.ping_answer)
         .enable_connect_protocol()

@@ -218,7 +218,11 @@ fn half(there: &Path, missing: &Path) -> TlsError {
 
 fn development_params(hosts: &[&str], now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
     let mut names: Vec<String> = Vec::new();
-    for name in hosts.iter().copied().chain(["localhost", "127.0.0.1", "::1"]) {
+    for name in hosts
+        .iter()
+        .copied()
+        .chain(["localhost", "127.0.0.1", "::1"])
+    {
         let name = name.trim_matches(['[', ']']);
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
@@ -283,9 +287,18 @@ mod tests {
         let first = fs::read(&key).unwrap();
         assert!(!ensure_development_pair(&certificate, &key, &["panel.example"], now()).unwrap());
         assert_eq!(fs::read(&key).unwrap(), first);
-        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path().join("certs")).unwrap().count(), 2);
-        Certificates::load(&certificate, &key).unwrap().server_config().unwrap();
+        assert_eq!(
+            fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::read_dir(folder.path().join("certs")).unwrap().count(),
+            2
+        );
+        Certificates::load(&certificate, &key)
+            .unwrap()
+            .server_config()
+            .unwrap();
     }
 
     #[test]
