@@ -42,6 +42,8 @@
 pub mod accept;
 pub mod clock;
 pub mod config;
+pub mod credentials;
+pub mod gate;
 pub mod model;
 pub mod revoke;
 pub mod secret;

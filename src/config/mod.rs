@@ -1,14 +1,139 @@
-//! What the operator wants.
+//! What the operator wants, as written and as meant.
+//!
+//! The file is read into tables that know where everything stands; each section is then understood
+//! into a struct without `Option`s for what has a default. Every fault is collected, so that one look
+//! shows all of them. What comes out is valid and never changes.
 
-use std::time::Duration;
+mod fault;
+mod gateway;
+mod host;
+mod management;
+mod panel;
+mod rule;
+mod session;
+mod sign_in;
+mod value;
+mod written;
 
-/// What sessions are held to.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionLimits {
-    /// A session that is not used for so long ends.
-    pub idle_timeout: Duration,
-    /// The greatest age of a session, used or not.
-    pub lifetime: Duration,
-    /// With more than these the oldest of a user end.
-    pub max_per_user: usize,
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use fault::{Fault, Faults};
+pub use gateway::{Gateway, Tls};
+pub use host::{ExternalUrl, PanelHost, Upstream};
+pub use management::Management;
+pub use panel::{IdentityHeaders, Panel};
+pub use rule::{Allow, Rule};
+pub use session::SessionLimits;
+pub use sign_in::{PasswordPolicy, SecondFactor};
+
+use crate::model::Role;
+use fault::Report;
+use written::Section;
+
+/// A valid configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub gateway: Gateway,
+    pub tls: Tls,
+    pub session: SessionLimits,
+    pub second_factor: SecondFactor,
+    pub password: PasswordPolicy,
+    pub management: Management,
+    pub panel: Panel,
+    /// What is legal but unsafe.
+    pub warnings: Vec<Fault>,
 }
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Every fault, each with its place; one without a place when the file can't be read.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        let bytes = std::fs::read(path).map_err(|cause| {
+            Faults::of_file(path, format!("the configuration can't be read: {cause}"))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|cause| {
+            let good = cause.utf8_error().valid_up_to();
+            Faults::of_file(
+                path,
+                format!("byte {} is not UTF-8; save the file as UTF-8", good + 1),
+            )
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a file. `path` stands in the faults and is not opened.
+    ///
+    /// # Errors
+    /// Every fault, each with its place. Faults of syntax come alone, as what follows one of them is
+    /// guesswork.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Faults> {
+        let mut report = Report::new(path, text);
+        let (file, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let span = error.span().unwrap_or_default();
+            report.fault(
+                &span,
+                format!("this is no TOML: {}", syntax(error.message())),
+            );
+        }
+        let config = if errors.is_empty() {
+            Self::understand(Section::whole(&file), &mut report)
+        } else {
+            None
+        };
+        let warnings = report.finish()?;
+        // `None` goes with a fault, so that `finish` has left already.
+        let config =
+            config.ok_or_else(|| Faults::of_file(path, "the configuration has no meaning"))?;
+        Ok(Self { warnings, ..config })
+    }
+
+    /// The least number of characters of a password for people with this role: more where the password
+    /// stands alone.
+    pub fn min_password_length(&self, role: Role) -> usize {
+        if self.second_factor.required_for(role) {
+            self.password.min_length
+        } else {
+            self.password.min_length.max(sign_in::MIN_ALONE)
+        }
+    }
+
+    fn understand(mut file: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
+        let gateway = Gateway::understand(file.section("gateway", report), report);
+        let tls = Tls::understand(file.section("tls", report), report);
+        gateway::understand_storage(file.section("storage", report), report);
+        let session = SessionLimits::understand(file.section("session", report), report);
+        let second_factor = SecondFactor::understand(file.section("second_factor", report), report);
+        let password = PasswordPolicy::understand(file.section("password", report), report);
+        file.not_built("throttle", "leave the section out", report);
+        let management = file.section("management", report);
+        let management = Management::understand(management, &gateway.listen, report);
+        let panel = Panel::understand_all(&mut file, report);
+        file.finish(report);
+        Some(Self {
+            gateway,
+            tls,
+            session,
+            second_factor,
+            password,
+            management,
+            panel: panel?,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// The parser's own words, with what would be right where they only say what is wrong.
+fn syntax(message: &str) -> String {
+    match message {
+        "duplicate key" => "this key stands here for the second time; leave one".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

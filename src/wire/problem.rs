@@ -15,6 +15,12 @@ pub struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    rest: Box<Rest>,
+}
+
+/// Boxed, so that a result that may be a problem stays small on the way of a request that is none.
+#[derive(Debug, Clone, Default)]
+struct Rest {
     reference: Option<String>,
     fields: Map<String, Value>,
     headers: HeaderMap,
@@ -27,9 +33,7 @@ impl Problem {
             status,
             title,
             detail: String::new(),
-            reference: None,
-            fields: Map::new(),
-            headers: HeaderMap::new(),
+            rest: Box::default(),
         }
     }
 
@@ -43,21 +47,21 @@ impl Problem {
     /// Adds a member of the document (RFC 9457 §3.2).
     #[must_use]
     pub fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(name.to_owned(), value.into());
+        self.rest.fields.insert(name.to_owned(), value.into());
         self
     }
 
     /// Adds a header field of the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        self.rest.headers.append(name, value);
         self
     }
 
     /// Gives it a reference number, to be written to the log with the cause.
     #[must_use]
     pub fn referenced(mut self) -> Self {
-        self.reference = Some(new_reference());
+        self.rest.reference = Some(new_reference());
         self
     }
 
@@ -78,28 +82,32 @@ impl Problem {
 
     /// The number under which the cause is in the log, where there is one.
     pub fn reference(&self) -> Option<&str> {
-        self.reference.as_deref()
+        self.rest.reference.as_deref()
     }
 
     /// The header fields that belong to the answer, whatever its form.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.rest.headers
     }
 
     /// The answer to a program.
     pub fn into_response(self) -> Response {
-        let mut document = self.fields;
+        let Rest {
+            reference,
+            fields: mut document,
+            headers,
+        } = *self.rest;
         document.insert("title".into(), self.title.into());
         document.insert("status".into(), self.status.as_u16().into());
         if !self.detail.is_empty() {
             document.insert("detail".into(), self.detail.into());
         }
-        if let Some(reference) = self.reference {
+        if let Some(reference) = reference {
             document.insert("reference".into(), reference.into());
         }
         let mut response = Response::new(Body::from(Value::Object(document).to_string()));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = headers;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, DOCUMENT);
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,0 +1,220 @@
+//! `[[panel]]`: the protected application, where it is and what it is told.
+
+use std::path::PathBuf;
+
+use http::HeaderName;
+
+use super::fault::Report;
+use super::host::{PanelHost, Upstream};
+use super::rule::{self, Rule};
+use super::value;
+use super::written::Section;
+use crate::wire::header;
+
+/// One protected application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panel {
+    pub name: String,
+    pub host: PanelHost,
+    pub upstream: Upstream,
+    /// The authorities that the certificate of an `https` upstream may be from; else the public ones.
+    pub upstream_ca: Option<PathBuf>,
+    pub identity: IdentityHeaders,
+    /// First match wins; without a match any signed-in user may pass.
+    pub rules: Vec<Rule>,
+}
+
+/// Under which names the panel is told who it is. `None`: it is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    pub user: Option<HeaderName>,
+    pub role: Option<HeaderName>,
+    pub email: Option<HeaderName>,
+}
+
+impl Panel {
+    /// The one panel of the file.
+    pub(super) fn understand_all(file: &mut Section<'_>, report: &mut Report<'_>) -> Option<Self> {
+        const KEY: &str = "panel";
+        let mut panels = file.sections(KEY, KEY, report).into_iter();
+        if !file.has(KEY) || file.is_empty_list(KEY) {
+            report.fault_of_file(
+                "there is no panel; add [[panel]] with its address, \
+                 like upstream = \"http://127.0.0.1:8080\"",
+            );
+        }
+        let panel = Self::understand(panels.next()?, report);
+        for another in panels {
+            report.fault(
+                another.span(),
+                "several panels are not built yet; leave one [[panel]]",
+            );
+            Self::understand(another, report);
+        }
+        panel
+    }
+
+    fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
+        let name = section.parsed("name", "panel".to_owned(), report, panel_name);
+        let host = section.parsed("host", PanelHost::External, report, PanelHost::parse);
+        let upstream = upstream(&mut section, report);
+        let upstream_ca = section.parsed("upstream_ca", None, report, |text| match text {
+            "" => Ok(None),
+            text => value::path(text).map(Some),
+        });
+        let https = matches!(upstream, Some(Upstream::Https { .. }) | None);
+        if upstream_ca.is_some() && !https {
+            report.fault(
+                &section.span_of("upstream_ca"),
+                "upstream_ca is for an upstream that begins with https://; leave it out",
+            );
+        }
+        section.parsed("cookies", (), report, |text| match text {
+            "pass" => Ok(()),
+            "vault" => Err("\"vault\" is not built yet; \"pass\" is possible".to_owned()),
+            other => Err(format!("{other:?} is not possible; \"pass\" is")),
+        });
+        let identity = section.section("identity", report);
+        let identity = IdentityHeaders::understand(identity, report);
+        let rules = section.sections("rule", "panel.rule", report);
+        let rules = rule::understand_all(rules, report);
+        section.not_built(
+            "password_change",
+            "leave it out, and have the panel call password-changed",
+            report,
+        );
+        section.finish(report);
+        Some(Self {
+            name,
+            host,
+            upstream: upstream?,
+            upstream_ca,
+            identity,
+            rules,
+        })
+    }
+}
+
+impl IdentityHeaders {
+    fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
+        let mut headers = section.section("headers", report);
+        let mut read = |key, default: &'static str| {
+            let default = Some(HeaderName::from_static(default));
+            headers.parsed(key, default, report, header_name)
+        };
+        let identity = Self {
+            user: read("user", "x-forwarded-user"),
+            role: read("role", "x-forwarded-role"),
+            email: read("email", "x-forwarded-email"),
+        };
+        if identity.says_two_things() {
+            report.fault(
+                headers.span(),
+                "headers: two of them have the same name; give each its own, or \"\" for none",
+            );
+        }
+        headers.finish(report);
+        section.finish(report);
+        identity
+    }
+
+    fn says_two_things(&self) -> bool {
+        let same = |a: &Option<HeaderName>, b: &Option<HeaderName>| a.is_some() && a == b;
+        same(&self.user, &self.role)
+            || same(&self.user, &self.email)
+            || same(&self.role, &self.email)
+    }
+}
+
+fn upstream(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Upstream> {
+    const KEY: &str = "upstream";
+    let Some(text) = section.text(KEY, report) else {
+        if !section.has(KEY) {
+            report.fault(
+                section.span(),
+                "this panel has no upstream; say where it is, like \
+                 upstream = \"http://127.0.0.1:8080\"",
+            );
+        }
+        return None;
+    };
+    let upstream = Upstream::parse(text.text);
+    match upstream {
+        Err(why) => {
+            report.fault(&text.span, format!("{KEY}: {why}"));
+            None
+        }
+        Ok(upstream) => {
+            if !upstream.is_local() {
+                report.warn(
+                    &text.span,
+                    format!(
+                        "{KEY}: {upstream} is neither on loopback nor a UNIX socket; whoever reaches \
+                         it directly passes the gateway by, so let its firewall admit the gateway alone"
+                    ),
+                );
+            }
+            Some(upstream)
+        }
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.`: it stands in pages and logs.
+fn panel_name(text: &str) -> Result<String, String> {
+    let possible = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(possible) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is no name for a panel; 1 to 64 letters, digits, - _ and . are possible"
+        ))
+    }
+}
+
+/// A name that says who somebody is, and nothing that HTTP itself or a proxy gives a meaning to.
+fn header_name(text: &str) -> Result<Option<HeaderName>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let possible = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| ());
+    match name {
+        Ok(name) if text.bytes().all(possible) => {
+            if header::is_hop_by_hop(&name) || MEANS_SOMETHING.contains(&name.as_str()) {
+                Err(format!(
+                    "{text:?} has a meaning of its own; choose another name, like \"X-Forwarded-User\""
+                ))
+            } else {
+                Ok(Some(name))
+            }
+        }
+        _ => Err(format!(
+            "{text:?} is no name for a header; letters, digits and - are possible"
+        )),
+    }
+}
+
+const MEANS_SOMETHING: [&str; 22] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "origin",
+    "range",
+    "referer",
+    "set-cookie",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-http-method-override",
+];

@@ -1,0 +1,176 @@
+//! May this request pass?
+//!
+//! [`Gate::decide`] puts one request to the session table and the panel's rules, and returns a
+//! [`Verdict`]. It has no side effects and does no I/O. Only a [`Permit`], which only this room can
+//! make, opens the way to a panel (promise 1). What cannot be decided is refused.
+
+mod path;
+mod permit;
+mod refusal;
+pub mod rules;
+mod target;
+mod visit;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+pub use self::path::{BadPath, Path};
+pub use self::permit::Permit;
+pub use self::refusal::{SignIn, forget_browser, sign_in};
+pub use self::target::{Host, Target};
+pub use self::visit::Visit;
+use crate::clock::Timestamp;
+use crate::config::{Panel, PanelHost};
+use crate::session::Sessions;
+use crate::wire::Problem;
+
+/// Everything below it is the gateway's own.
+const PORTAL: &str = "/.portcullis";
+
+/// The rules of the house: which hosts, which panel, which sessions.
+#[derive(Debug)]
+pub struct Gate {
+    /// The host of `external_url`.
+    external_host: String,
+    panel: Arc<Panel>,
+    sessions: Sessions,
+}
+
+/// What is to become of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes to the panel.
+    Pass(Permit),
+    /// It is for the gateway's own pages.
+    Portal(Visit),
+    /// Somebody has to sign in first.
+    SignIn(SignIn, Target, Visit),
+    /// `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7).
+    AboutServer,
+    /// It goes nowhere.
+    Refuse(Problem),
+}
+
+impl Gate {
+    /// A gate in front of one panel.
+    pub fn new(external_host: &str, panel: Arc<Panel>, sessions: Sessions) -> Self {
+        Self {
+            external_host: external_host.to_owned(),
+            panel,
+            sessions,
+        }
+    }
+
+    /// Judges one request.
+    pub fn decide(&self, parts: &Parts, client: IpAddr, now: Timestamp) -> Verdict {
+        if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
+            return Verdict::AboutServer;
+        }
+        match Target::read(parts) {
+            Ok(target) => self
+                .judge(target, &parts.headers, client, now)
+                .unwrap_or_else(Verdict::Refuse),
+            Err(problem) => Verdict::Refuse(problem),
+        }
+    }
+
+    fn judge(
+        &self,
+        target: Target,
+        headers: &HeaderMap,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Verdict, Problem> {
+        let host = target.host().canonical();
+        let is_panels = self.is_panels(host);
+        if !is_panels && host != self.external_host {
+            return Err(unknown_host());
+        }
+        let visit = Visit::recognise(client, headers, &self.sessions, now);
+        if target.path().may_lie_below(PORTAL) {
+            return if is_plainly_portal(target.path()) && !target.is_websocket() {
+                Ok(Verdict::Portal(visit))
+            } else {
+                Err(no_such_page())
+            };
+        }
+        if !is_panels {
+            return Err(unknown_host());
+        }
+        if target.is_websocket() {
+            check_origin(&target, headers)?;
+        }
+        self.ask(target, visit, now)
+    }
+
+    fn ask(&self, target: Target, visit: Visit, now: Timestamp) -> Result<Verdict, Problem> {
+        let asked = rules::requirement(&self.panel.rules, target.method(), target.path());
+        if asked.anyone {
+            // Who has a session is named to the panel here too, and the exchange ends with it.
+            return Ok(Verdict::Pass(Permit::new(target, visit.session)));
+        }
+        let Some(session) = visit.session.clone() else {
+            return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
+        };
+        if !asked.roles.contains(&session.user().role) {
+            return Err(not_for_this_role());
+        }
+        let recent = |within| now.since(session.created()) < within;
+        if !asked.reauthenticate.is_none_or(recent) {
+            return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visit));
+        }
+        Ok(Verdict::Pass(Permit::new(target, Some(session))))
+    }
+
+    fn is_panels(&self, host: &str) -> bool {
+        match &self.panel.host {
+            PanelHost::External => host == self.external_host,
+            PanelHost::Any => true,
+            PanelHost::Named(name) => host == name,
+        }
+    }
+}
+
+/// The portal's own paths have one spelling.
+fn is_plainly_portal(path: &Path) -> bool {
+    path.is_canonical() && path::lies_below(path.as_str(), PORTAL, false)
+}
+
+/// A browser sends the cookie also with a WebSocket handshake that another site asked for, and no
+/// CORS stands in the way; so the page that asks must be of this host (CVE-2023-0957).
+fn check_origin(target: &Target, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let origin = origins.next().and_then(|value| value.to_str().ok());
+    let host = origin
+        .and_then(|text| text.parse::<Uri>().ok())
+        .filter(|uri| uri.scheme_str() == Some("https"))
+        .and_then(|uri| uri.authority().and_then(|host| Host::parse(host.as_str())));
+    let own = host.is_some_and(|host| host.canonical() == target.host().canonical());
+    if own && origins.next().is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN, "not from this site")
+        .detail("a WebSocket is opened only for a page of this host, and its Origin must say so"))
+}
+
+fn unknown_host() -> Problem {
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown host")
+        .detail("no panel of this gateway has this host name")
+}
+
+fn no_such_page() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such page")
+        .detail("the gateway has no page of this name")
+}
+
+fn not_for_this_role() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not allowed")
+        .detail("your role may not do this here; ask an administrator if you should")
+}
+
+#[cfg(test)]
+mod tests;

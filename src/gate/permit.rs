@@ -1,0 +1,34 @@
+//! The proof that a request was judged.
+
+use std::sync::Arc;
+
+use super::target::Target;
+use crate::session::Session;
+
+/// Evidence that one request may reach the panel. Private fields, and a constructor that only the
+/// gate can call: whoever holds a permit has been through the check.
+///
+/// It owns the [`Target`] that was decided on, and the proxy builds the upstream request from that
+/// and not from the raw request line, so nothing else can be forwarded with it.
+#[derive(Debug)]
+pub struct Permit {
+    target: Target,
+    session: Option<Arc<Session>>,
+}
+
+impl Permit {
+    pub(super) fn new(target: Target, session: Option<Arc<Session>>) -> Self {
+        Self { target, session }
+    }
+
+    /// What was decided on.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The live session that the exchange must be registered with; `None` on a path that a rule
+    /// opens to anyone, and then nobody is identified to the panel.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
+    }
+}

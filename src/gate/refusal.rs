@@ -1,0 +1,73 @@
+//! How a request that does not pass is answered: a redirect for people, a document for programs.
+
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use super::target::Target;
+use crate::wire::{Body, NextPath, Problem, Response, cookie, negotiate};
+
+/// Why a person has to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIn {
+    /// There is no live session.
+    NoSession,
+    /// There is one, but this page asks for a more recent sign-in.
+    TooLongAgo,
+}
+
+/// 303 to the login page for a navigation, else 401. A cookie that opens nothing is deleted, and with
+/// it the pages that the browser has kept.
+pub fn sign_in(why: SignIn, target: &Target, parts: &Parts, stale_cookie: bool) -> Response {
+    let mut response = if negotiate::wants_page(&parts.method, &parts.headers) {
+        to_login(target)
+    } else {
+        unauthorized(why).into_response()
+    };
+    if stale_cookie {
+        forget_browser(response.headers_mut());
+    }
+    response
+}
+
+/// Deletes the session cookie, and the pages that the browser has kept of it.
+pub fn forget_browser(headers: &mut HeaderMap) {
+    headers.append(SET_COOKIE, cookie::clear(cookie::SESSION));
+    headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
+}
+
+fn to_login(target: &Target) -> Response {
+    // What was to be posted is lost with the redirect, so it leads to the start instead.
+    let next = [Method::GET, Method::HEAD]
+        .contains(target.method())
+        .then(|| NextPath::parse(&target.path_and_query()))
+        .flatten()
+        .unwrap_or_else(NextPath::home);
+    let location = format!("/.portcullis/login?next={}", in_query(next.as_str()));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        headers.insert(LOCATION, location);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn unauthorized(why: SignIn) -> Problem {
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "sign-in needed")
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Portcullis"))
+        .field("login", "/.portcullis/login");
+    match why {
+        SignIn::NoSession => problem.detail("this request shows no live session"),
+        SignIn::TooLongAgo => problem
+            .detail("this request needs a more recent sign-in")
+            .field("reauthenticate", true),
+    }
+}
+
+fn in_query(text: &str) -> percent_encoding::PercentEncode<'_> {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+}
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");

@@ -1,0 +1,310 @@
+//! Which resource is asked for: the one reading of a request's method, host, path and upgrade.
+//!
+//! Rules match on a [`Target`] and on nothing else, and the upstream request is built from it. A
+//! request that two programs could read differently has no target: it is refused, not repaired
+//! (promise 1). What HTTP/1.1 hides from this room is checked below, in `accept`; what HTTP/2 allows
+//! to be spelled is checked here. RFC 9110 §7.1, RFC 9112 §3.2, RFC 9113 §8.3.1, RFC 8441 §4.
+
+use http::header::{ALLOW, CONNECTION, EXPECT, HOST, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use hyper::ext::Protocol;
+
+use super::path::Path;
+use crate::wire::Problem;
+
+/// What a request asks for, in the only form that the inside of the house sees.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub(super) method: Method,
+    pub(super) host: Host,
+    pub(super) path: Path,
+    pub(super) query: Option<String>,
+    pub(super) websocket: bool,
+}
+
+/// A host as it was written, and in the form that it is compared in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// `Panel.Example.:443`
+    written: String,
+    /// `panel.example`
+    canonical: String,
+}
+
+/// The methods that are forwarded; RFC 9110 §9.3 without CONNECT and TRACE, with PATCH (RFC 5789).
+const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+impl Target {
+    /// Reads a request head.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with.
+    pub fn read(parts: &Parts) -> Result<Self, Problem> {
+        check_fields(parts)?;
+        let websocket = asks_for_websocket(parts)?;
+        // Over HTTP/2 a WebSocket is asked for by CONNECT; a panel gets a GET (RFC 8441 §5).
+        let method = if websocket {
+            Method::GET
+        } else {
+            parts.method.clone()
+        };
+        check_method(&method)?;
+        let host = read_host(parts)?;
+        let path = Path::parse(parts.uri.path()).map_err(|fault| bad_request(fault.to_string()))?;
+        Ok(Self {
+            method,
+            host,
+            path,
+            query: parts.uri.query().map(str::to_owned),
+            websocket,
+        })
+    }
+
+    /// The method that the panel will see.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The host that was asked for.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The path that was asked for.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Path and query, byte for byte as the browser sent them.
+    pub fn path_and_query(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path.as_str()),
+            None => self.path.as_str().to_owned(),
+        }
+    }
+
+    /// Whether the request asks to become a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        self.websocket
+    }
+}
+
+impl Host {
+    /// Reads `host[:port]`; `None` for anything else (RFC 9110 §4.2, without user information).
+    pub fn parse(written: &str) -> Option<Self> {
+        let (name, port) = match written.rfind(':') {
+            Some(at) if !written.ends_with(']') => written
+                .split_at_checked(at)
+                .map(|(name, port)| (name, port.get(1..)))?,
+            _ => (written, None),
+        };
+        if port.is_some_and(|port| !is_port(port)) {
+            return None;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        (is_name(&name) || is_ipv6(&name)).then(|| Self {
+            written: written.to_owned(),
+            canonical: name,
+        })
+    }
+
+    /// As the browser wrote it, port included.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Lower case, without port and closing dot.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    !text.starts_with('0')
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && text.parse::<u16>().is_ok()
+}
+
+fn is_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+/// The authority of the target wins over `Host` in HTTP/1.1 (RFC 9112 §3.2.2); over HTTP/2 they must
+/// not differ (RFC 9113 §8.3.1).
+fn read_host(parts: &Parts) -> Result<Host, Problem> {
+    let mut fields = parts.headers.get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(bad_request("the request has more than one Host"));
+    }
+    let field = match field.map(HeaderValue::to_str) {
+        Some(Ok(text)) => Some(text),
+        Some(Err(_)) => return Err(bad_request("the Host is not text")),
+        None => None,
+    };
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let differ = authority.zip(field).is_some_and(|(a, b)| a != b);
+    if parts.version == Version::HTTP_2 && differ {
+        return Err(bad_request(":authority and Host differ"));
+    }
+    let written = authority
+        .or(field)
+        .ok_or_else(|| bad_request("the request names no host"))?;
+    Host::parse(written).ok_or_else(|| bad_request("the host is not a host name with a port"))
+}
+
+fn check_method(method: &Method) -> Result<(), Problem> {
+    if METHODS.contains(method) {
+        return Ok(());
+    }
+    let known = [Method::CONNECT, Method::TRACE].contains(method);
+    let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    Err(if known {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+            .detail("this method is never forwarded to a panel")
+            .header(ALLOW, allowed)
+    } else {
+        Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown method")
+            .detail("the method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS")
+    })
+}
+
+/// Fields that decide how a request is read, or that HTTP/2 lets through and HTTP/1.1 does not.
+fn check_fields(parts: &Parts) -> Result<(), Problem> {
+    let mut expectations = parts.headers.get_all(EXPECT).iter();
+    if expectations.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        // RFC 9110 §10.1.1
+        return Err(
+            Problem::new(StatusCode::EXPECTATION_FAILED, "expectation failed")
+                .detail("the only expectation that can be met is 100-continue"),
+        );
+    }
+    let padded = |value: &HeaderValue| value.as_bytes().trim_ascii() != value.as_bytes();
+    if parts.version == Version::HTTP_2 && parts.headers.values().any(padded) {
+        // RFC 9113 §8.2.1
+        return Err(bad_request("a header value begins or ends with a blank"));
+    }
+    Ok(())
+}
+
+fn asks_for_websocket(parts: &Parts) -> Result<bool, Problem> {
+    if let Some(protocol) = parts.extensions.get::<Protocol>() {
+        if protocol.as_str() == "websocket" {
+            return Ok(true);
+        }
+        return Err(
+            Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown protocol")
+                .detail("the only protocol that can be switched to is websocket"),
+        );
+    }
+    Ok(parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && names(&parts.headers, UPGRADE, "websocket")
+        && names(&parts.headers, CONNECTION, "upgrade"))
+}
+
+/// Whether a field that is a list has this member.
+fn names(headers: &HeaderMap, field: http::HeaderName, member: &str) -> bool {
+    headers
+        .get_all(field)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|text| text.trim().eq_ignore_ascii_case(member))
+}
+
+fn bad_request(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad request").detail(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_one_form() {
+        for (written, canonical) in [
+            ("panel.example", Some("panel.example")),
+            ("PANEL.example.", Some("panel.example")),
+            ("panel.example:443", Some("panel.example")),
+            ("[::1]:8443", Some("[::1]")),
+            ("[::1]", Some("[::1]")),
+            ("127.0.0.1:1", Some("127.0.0.1")),
+            ("panel.example:0443", None),
+            ("panel.example:", None),
+            ("panel.example:99999", None),
+            ("panel.example:+443", None),
+            ("panel.example@evil", None),
+            ("a/../b", None),
+            ("a..b", None),
+            ("", None),
+            (".", None),
+            ("a b", None),
+            ("[::1", None),
+            ("::1", None),
+        ] {
+            let host = Host::parse(written);
+            assert_eq!(host.as_ref().map(Host::canonical), canonical, "{written:?}");
+        }
+    }
+
+    fn status(request: http::request::Builder) -> u16 {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Target::read(&parts).map_or_else(|problem| problem.status().as_u16(), |_| 200)
+    }
+
+    #[test]
+    fn odd_requests_have_no_target() {
+        let get = || http::Request::get("/").header("host", "a");
+        assert_eq!(status(get()), 200);
+        assert_eq!(status(get().header("host", "a")), 400);
+        assert_eq!(status(get().header("expect", "y 100-continue")), 417);
+        assert_eq!(status(get().header("expect", "100-Continue")), 200);
+        assert_eq!(status(http::Request::get("/")), 400);
+        for (method, expected) in [
+            ("TRACE", 405),
+            ("CONNECT", 405),
+            ("get", 501),
+            ("TRACK", 501),
+        ] {
+            let request = http::Request::builder().method(method).uri("/");
+            assert_eq!(status(request.header("host", "a")), expected, "{method}");
+        }
+    }
+
+    #[test]
+    fn over_http2_the_authority_and_the_host_must_agree() {
+        let request = |host: &'static str| {
+            http::Request::get("https://a/")
+                .version(Version::HTTP_2)
+                .header("host", host)
+        };
+        assert_eq!(status(request("a")), 200);
+        assert_eq!(status(request("b")), 400);
+        let padded = http::Request::get("https://a/")
+            .version(Version::HTTP_2)
+            .header("x", HeaderValue::from_bytes(b" a").unwrap());
+        assert_eq!(status(padded), 400);
+    }
+}

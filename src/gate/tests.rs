@@ -1,0 +1,240 @@
+//! Verdicts by table: session table and rules in, verdict out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::{Builder, Parts};
+use http::{Method, Request};
+
+use super::{Gate, SignIn, Verdict};
+use crate::clock::{Clock, Hand, Timestamp};
+use crate::config::{Allow, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream};
+use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
+use crate::session::{Sessions, Token};
+
+struct Porch {
+    gate: Gate,
+    sessions: Sessions,
+    clock: Clock,
+    hand: Hand,
+}
+
+impl Porch {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+        let limits = SessionLimits {
+            idle_timeout: Duration::from_secs(1800),
+            lifetime: Duration::from_secs(43200),
+            max_per_user: 10,
+        };
+        let sessions = Sessions::new(limits, clock.clone());
+        let rule = |path: &str, methods: Option<Vec<Method>>, allow, reauthenticate| Rule {
+            path: path.to_owned(),
+            methods,
+            allow,
+            reauthenticate,
+        };
+        let panel = Panel {
+            name: "panel".to_owned(),
+            host: PanelHost::External,
+            upstream: Upstream::Http {
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+            },
+            upstream_ca: None,
+            identity: IdentityHeaders {
+                user: None,
+                role: None,
+                email: None,
+            },
+            rules: vec![
+                rule("/static/", None, Allow::Anyone, None),
+                rule(
+                    "/users/",
+                    Some(vec![Method::POST]),
+                    Allow::Roles(vec![Role::Administrator]),
+                    None,
+                ),
+                rule(
+                    "/danger/",
+                    None,
+                    Allow::SignedIn,
+                    Some(Duration::from_secs(600)),
+                ),
+            ],
+        };
+        Self {
+            gate: Gate::new("panel.example", Arc::new(panel), sessions.clone()),
+            sessions,
+            clock,
+            hand,
+        }
+    }
+
+    fn sign_in(&self, role: Role) -> String {
+        let token = Token::random();
+        let record = SessionRecord {
+            token: token.hash(),
+            id: SessionId::random(),
+            user: UserId(1),
+            generation: Generation::from_stored(1),
+            created: self.clock.now(),
+            last_seen: self.clock.now(),
+            address: "192.0.2.1".parse().unwrap(),
+            device: "curl".to_owned(),
+            second_factor: None,
+        };
+        let user = User {
+            id: UserId(1),
+            name: UserName::parse("ada").unwrap(),
+            role,
+            email: None,
+            disabled: false,
+            generation: Generation::from_stored(1),
+        };
+        self.sessions.admit(record, user).unwrap();
+        format!("__Host-portcullis={}", token.cookie_value())
+    }
+
+    fn verdict(&self, request: Builder) -> String {
+        match self.gate.decide(
+            &parts(request),
+            "192.0.2.1".parse().unwrap(),
+            self.clock.now(),
+        ) {
+            Verdict::Pass(permit) => match permit.session() {
+                Some(session) => format!("pass {}", session.user().name),
+                None => "pass nobody".to_owned(),
+            },
+            Verdict::Portal(_) => "portal".to_owned(),
+            Verdict::SignIn(SignIn::NoSession, _, _) => "sign in".to_owned(),
+            Verdict::SignIn(SignIn::TooLongAgo, _, _) => "sign in again".to_owned(),
+            Verdict::AboutServer => "about server".to_owned(),
+            Verdict::Refuse(problem) => problem.status().as_u16().to_string(),
+        }
+    }
+}
+
+fn parts(request: Builder) -> Parts {
+    request.body(()).unwrap().into_parts().0
+}
+
+fn get(path: &str) -> Builder {
+    Request::get(path).header("host", "panel.example")
+}
+
+#[test]
+fn strangers_reach_what_is_open_to_anyone_and_nothing_else() {
+    let porch = Porch::new();
+    for (path, verdict) in [
+        ("/static/a.css", "pass nobody"),
+        ("/static/../users/", "400"),
+        ("/static//x", "sign in"),
+        ("/", "sign in"),
+        ("/users/?x=/static/", "sign in"),
+        ("/.portcullis/login", "portal"),
+        ("/.portcullis", "portal"),
+        ("/.Portcullis/login", "404"),
+        ("//.portcullis/login", "404"),
+        ("/.portcullis%2flogin", "404"),
+        ("/.portcullisx", "sign in"),
+    ] {
+        assert_eq!(porch.verdict(get(path)), verdict, "{path}");
+    }
+}
+
+#[test]
+fn roles_are_asked_for() {
+    let porch = Porch::new();
+    let post = |cookie: &str| {
+        Request::post("/users/1/password")
+            .header("host", "panel.example")
+            .header("cookie", cookie)
+    };
+    let operator = porch.sign_in(Role::Operator);
+    assert_eq!(porch.verdict(post(&operator)), "403");
+    assert_eq!(
+        porch.verdict(get("/users/1").header("cookie", &operator)),
+        "pass ada"
+    );
+    let administrator = porch.sign_in(Role::Administrator);
+    assert_eq!(porch.verdict(post(&administrator)), "pass ada");
+}
+
+#[test]
+fn a_sign_in_too_long_ago_is_asked_for_again() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    let danger = || get("/danger/x").header("cookie", &cookie);
+    assert_eq!(porch.verdict(danger()), "pass ada");
+    porch.hand.advance(Duration::from_secs(600));
+    assert_eq!(porch.verdict(danger()), "sign in again");
+    assert_eq!(
+        porch.verdict(get("/").header("cookie", &cookie)),
+        "pass ada"
+    );
+}
+
+#[test]
+fn a_session_ends_for_the_gate_the_moment_it_ends() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    porch.sessions.raise(UserId(1), Generation::from_stored(2));
+    assert_eq!(porch.verdict(get("/").header("cookie", &cookie)), "sign in");
+}
+
+#[test]
+fn hosts_are_told_apart() {
+    let porch = Porch::new();
+    for (host, verdict) in [
+        ("PANEL.example.", "pass nobody"),
+        ("panel.example:443", "pass nobody"),
+        ("panel.example:0443", "400"),
+        ("panel.example@evil", "400"),
+        ("evil", "421"),
+        ("[::1]", "421"),
+        ("", "400"),
+    ] {
+        let request = Request::get("/static/a").header("host", host);
+        assert_eq!(porch.verdict(request), verdict, "{host}");
+    }
+    let absolute = |uri: &str| Request::get(uri).header("host", "panel.example");
+    assert_eq!(porch.verdict(absolute("http://evil/static/a")), "421");
+    assert_eq!(
+        porch.verdict(absolute("https://panel.example/static/a")),
+        "pass nobody"
+    );
+}
+
+#[test]
+fn websockets_are_opened_for_pages_of_this_host_only() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    for (origin, verdict) in [
+        (Some("https://panel.example"), "pass ada"),
+        (Some("https://panel.example:443"), "pass ada"),
+        (Some("http://panel.example"), "403"),
+        (Some("https://evil"), "403"),
+        (Some("https://panel.example.evil"), "403"),
+        (Some("null"), "403"),
+        (None, "403"),
+    ] {
+        let mut request = get("/ws")
+            .header("cookie", &cookie)
+            .header("connection", "keep-alive, Upgrade")
+            .header("upgrade", "websocket");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        assert_eq!(porch.verdict(request), verdict, "{origin:?}");
+    }
+}
+
+#[test]
+fn the_server_itself_can_be_asked() {
+    let porch = Porch::new();
+    let star = Request::options("*").header("host", "panel.example");
+    assert_eq!(porch.verdict(star), "about server");
+    let star = Request::get("*").header("host", "panel.example");
+    assert_eq!(porch.verdict(star), "400");
+}
