@@ -39,6 +39,7 @@
 //! | 0 | `secret` | values that are never printed |
 //! | 0 | `shutdown` | owners of tasks |
 
+pub mod accept;
 pub mod clock;
 pub mod config;
 pub mod credentials;
