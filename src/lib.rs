@@ -43,6 +43,7 @@ pub mod clock;
 pub mod config;
 pub mod gate;
 pub mod model;
+pub mod portal;
 pub mod revoke;
 pub mod secret;
 pub mod session;
