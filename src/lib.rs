@@ -41,6 +41,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod gate;
 pub mod model;
 pub mod portal;

@@ -1,0 +1,107 @@
+//! Recovery codes: shown once, each good for one sign-in without the app.
+//!
+//! Eighty random bits each, so that a plain SHA-256 is enough to keep them by: nobody searches 2^80,
+//! and the store has to find one by its hash.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::secret::{Secret, random_bytes};
+
+/// How many are made at enrolment.
+pub const COUNT: usize = 10;
+
+/// Without i, l, o and u, which are misread or spell words (Crockford).
+const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Sixteen symbols of five bits.
+const LENGTH: usize = 16;
+
+/// One code, in its one spelling.
+#[derive(Debug)]
+pub struct RecoveryCode(Secret<String>);
+
+impl RecoveryCode {
+    /// A fresh one.
+    pub fn random() -> Self {
+        let symbols = random_bytes::<LENGTH>()
+            .iter()
+            .filter_map(|byte| SYMBOLS.get(usize::from(byte % 32)))
+            .map(|&symbol| char::from(symbol))
+            .collect();
+        Self(Secret::new(symbols))
+    }
+
+    /// Reads a code as typed: in any case, with or without hyphens and blanks, and with the letters
+    /// that are taken for digits. `None` for anything that can't be a code.
+    pub fn parse(text: &str) -> Option<Self> {
+        // Longer than any spelling of a code: not worth looking at.
+        if text.len() > 64 {
+            return None;
+        }
+        let symbols: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .map(|c| match c.to_ascii_lowercase() {
+                'o' => '0',
+                'i' | 'l' => '1',
+                other => other,
+            })
+            .collect();
+        let known = |byte: u8| SYMBOLS.contains(&byte);
+        (symbols.len() == LENGTH && symbols.bytes().all(known)).then(|| Self(Secret::new(symbols)))
+    }
+
+    /// As people read it: `xxxx-xxxx-xxxx-xxxx`.
+    pub fn text(&self) -> String {
+        let symbols: Vec<char> = self.0.expose().chars().collect();
+        let groups: Vec<String> = symbols
+            .chunks(4)
+            .map(|group| group.iter().collect())
+            .collect();
+        groups.join("-")
+    }
+
+    /// As the store keeps it.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        let made = digest(&SHA256, self.0.expose().as_bytes());
+        for (byte, made) in hash.iter_mut().zip(made.as_ref()) {
+            *byte = *made;
+        }
+        hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_known_in_every_spelling() {
+        let code = RecoveryCode::random();
+        let text = code.text();
+        assert_eq!(text.len(), 19);
+        for spelling in [
+            text.clone(),
+            text.to_uppercase(),
+            text.replace('-', ""),
+            text.replace('-', " "),
+            text.replace('0', "O").replace('1', "l"),
+        ] {
+            assert_eq!(RecoveryCode::parse(&spelling).unwrap().hash(), code.hash());
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_is_not_read() {
+        for text in [
+            "",
+            "123456",
+            "xxxx-xxxx-xxxx-xxx",
+            "uuuu-uuuu-uuuu-uuuu",
+            &"0".repeat(65),
+        ] {
+            assert!(RecoveryCode::parse(text).is_none(), "{text}");
+        }
+    }
+}
