@@ -8,14 +8,14 @@
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::model::TokenHash;
 use crate::secret::random_bytes;
-use crate::wire::Problem;
 use crate::wire::cookie::{self, Found};
+use crate::wire::{Problem, Response};
 
 /// Makes and checks the hidden fields.
 #[derive(Debug, Clone)]
@@ -65,9 +65,9 @@ fn message(binding: Binding<'_>) -> Vec<u8> {
 /// The form cookie of a stranger: the one that the browser shows, else a fresh one.
 #[derive(Debug)]
 pub(super) struct Stranger {
-    pub(super) value: String,
+    value: String,
     /// It has to be given to the browser first.
-    pub(super) is_new: bool,
+    is_new: bool,
 }
 
 impl Stranger {
@@ -82,6 +82,31 @@ impl Stranger {
                 is_new: true,
             },
         }
+    }
+
+    /// What the form of this stranger is bound to.
+    pub(super) fn binding(&self) -> Binding<'_> {
+        Binding::Stranger(&self.value)
+    }
+
+    /// The same answer, with the cookie if the browser has to be given it.
+    pub(super) fn remembered(&self, mut response: Response) -> Response {
+        if let Some(cookie) = self.cookie() {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// The same refusal, with the cookie if the browser has to be given it.
+    pub(super) fn remembered_in(&self, problem: Problem) -> Problem {
+        match self.cookie() {
+            Some(cookie) => problem.header(SET_COOKIE, cookie),
+            None => problem,
+        }
+    }
+
+    fn cookie(&self) -> Option<HeaderValue> {
+        self.is_new.then(|| cookie::set(cookie::FORM, &self.value))
     }
 }
 

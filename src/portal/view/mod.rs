@@ -10,11 +10,23 @@ pub(super) mod sign_in;
 
 use maud::{Markup, html};
 
+use crate::wire::Problem;
+
 /// What was wrong with a form, and with which field of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Complaint<'a> {
     pub(super) field: Option<&'static str>,
     pub(super) text: &'a str,
+}
+
+impl<'a> Complaint<'a> {
+    /// The sentence of a problem, tied to a field.
+    pub(super) fn of(problem: &'a Problem, field: Option<&'static str>) -> Self {
+        Self {
+            field,
+            text: problem.detail_text(),
+        }
+    }
 }
 
 /// One labelled field.
@@ -97,4 +109,22 @@ fn input(input: &Input<'_>, complaint: Option<&Complaint<'_>>) -> Markup {
             }
         }
     }
+}
+
+/// Problems are told in fragments; a page begins them with a capital letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// The same as a whole sentence.
+pub(super) fn sentence(text: &str) -> String {
+    let mut text = capital(text);
+    if !text.ends_with(['.', '!', '?']) {
+        text.push('.');
+    }
+    text
 }

@@ -4,10 +4,11 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use super::super::page::{Page, frame};
+use super::{capital, sentence};
 use crate::wire::Problem;
 
 pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
-    let title = sentence(problem.title());
+    let title = capital(problem.title());
     frame(&Page {
         title: &title,
         account: None,
@@ -15,7 +16,7 @@ pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
             p class="status" { (problem.status().as_u16()) }
             h1 { (title) }
             @if !problem.detail_text().is_empty() {
-                p class="lead" { (full_stop(sentence(problem.detail_text()))) }
+                p class="lead" { (sentence(problem.detail_text())) }
             }
             @if let Some(reference) = problem.reference() {
                 p class="reference" {
@@ -43,20 +44,4 @@ fn ways_on(status: StatusCode) -> Markup {
             a class="button quiet" href="/.portcullis/account" { "Your account" }
         },
     }
-}
-
-/// Problems are told in fragments; a page begins them with a capital letter.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => String::new(),
-    }
-}
-
-fn full_stop(mut text: String) -> String {
-    if !text.ends_with(['.', '!', '?']) {
-        text.push('.');
-    }
-    text
 }
