@@ -46,6 +46,7 @@ pub mod credentials;
 pub mod gate;
 pub mod login;
 pub mod model;
+pub mod portal;
 pub mod proxy;
 pub mod revoke;
 pub mod secret;
