@@ -1,0 +1,187 @@
+//! Calls of the management API: at the socket of the gateway that runs, else in this process.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::failure::{Done, Failure};
+use crate::config::Config;
+use crate::gateway::{self, Offline};
+use crate::management::Door;
+use crate::model::UserName;
+use crate::shutdown::Shutdown;
+use crate::wire::{Body, Request};
+
+/// Makes calls.
+pub(super) struct Client {
+    way: Way,
+}
+
+enum Way {
+    /// To the gateway that runs.
+    Socket(PathBuf),
+    /// No gateway runs, and none can start while this is held.
+    Process(Box<Offline>),
+}
+
+impl Client {
+    /// Finds the way to the API: the socket when a gateway listens there, else the store itself.
+    pub(super) async fn reach(config: &Config) -> Done<Self> {
+        let data_dir = &config.gateway.data_dir;
+        let socket = data_dir.join("management.sock");
+        let way = match UnixStream::connect(&socket).await {
+            Ok(_) => Way::Socket(socket),
+            Err(fault) if nobody_listens(fault.kind()) => {
+                Way::Process(Box::new(open(config).await?))
+            }
+            Err(fault) => return Err(closed_socket(&socket, &fault)),
+        };
+        Ok(Self { way })
+    }
+
+    /// Makes one call; what it answers, when it succeeds.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Done<Value> {
+        let request = request(method, path, body)?;
+        let answering = async {
+            match &self.way {
+                Way::Process(offline) => {
+                    let api = offline.management();
+                    read(api.answer_at(Door::Process, request).await).await
+                }
+                Way::Socket(socket) => over(socket, request).await,
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE, answering).await;
+        let (status, document) = answer.map_err(|_| {
+            Failure::refused(format!(
+                "the gateway did not answer within {} seconds; whether it did it, the audit list says",
+                PATIENCE.as_secs()
+            ))
+        })??;
+        if status.is_success() {
+            Ok(document)
+        } else {
+            Err(refusal(status, &document))
+        }
+    }
+}
+
+/// A user's name as a segment of a path (RFC 3986 §2.3).
+pub(super) fn segment(name: &UserName) -> String {
+    let mut segment = String::new();
+    for byte in name.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
+async fn open(config: &Config) -> Done<Offline> {
+    gateway::offline(config)
+        .await
+        .map_err(|fault| Failure::Refused(fault.into()))
+}
+
+/// No socket, or one that a gateway left behind when it was killed.
+fn nobody_listens(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+}
+
+fn closed_socket(socket: &Path, fault: &std::io::Error) -> Failure {
+    let socket = socket.display();
+    match fault.kind() {
+        ErrorKind::PermissionDenied => Failure::refused(format!(
+            "{socket} belongs to another user; run this as the user of the gateway, or as root"
+        )),
+        _ => Failure::refused(format!("can't reach the gateway at {socket}: {fault}")),
+    }
+}
+
+fn request(method: Method, path: &str, body: Option<Value>) -> Done<Request> {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "localhost");
+    if body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    Ok(request.body(body).context("can't make this call")?)
+}
+
+async fn over(socket: &Path, request: Request) -> anyhow::Result<(StatusCode, Value)> {
+    let doing = || format!("the call to the gateway at {} broke off", socket.display());
+    let stream = UnixStream::connect(socket).await.with_context(doing)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .with_context(doing)?;
+    Shutdown::new().spawn(connection);
+    let response = sender.send_request(request).await.with_context(doing)?;
+    read(response.map(Body::new)).await
+}
+
+async fn read(response: http::Response<Body>) -> anyhow::Result<(StatusCode, Value)> {
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    let document = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body).map_err(|fault| {
+            anyhow!("the gateway answered {status} with what is no JSON: {fault}")
+        })?
+    };
+    Ok((status, document))
+}
+
+/// What a problem document says, for a person.
+fn refusal(status: StatusCode, document: &Value) -> Failure {
+    let text = |field: &str| document.get(field).and_then(Value::as_str);
+    let mut words = text("detail")
+        .or_else(|| text("title"))
+        .map_or_else(|| format!("the gateway answered {status}"), str::to_owned);
+    if let Some(reference) = text("reference") {
+        words.push_str(&format!(" (reference {reference})"));
+    }
+    Failure::refused(words)
+}
+
+/// Far longer than any call takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_are_one_segment() {
+        let name = UserName::parse("ada+x@a.b").unwrap();
+        assert_eq!(segment(&name), "ada%2Bx%40a.b");
+    }
+
+    #[test]
+    fn problems_are_told_in_their_own_words() {
+        let document = json!({ "title": "t", "detail": "it was so", "reference": "abc" });
+        let told = refusal(StatusCode::CONFLICT, &document).to_string();
+        assert_eq!(told, "it was so (reference abc)");
+        let told = refusal(StatusCode::BAD_GATEWAY, &Value::Null).to_string();
+        assert_eq!(told, "the gateway answered 502 Bad Gateway");
+    }
+}
