@@ -39,14 +39,17 @@
 //! | 0 | `secret` | values that are never printed |
 //! | 0 | `shutdown` | owners of tasks |
 
+pub mod accept;
 pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod gate;
+pub mod login;
 pub mod model;
 pub mod revoke;
 pub mod secret;
 pub mod session;
 pub mod shutdown;
 pub mod store;
+pub mod users;
 pub mod wire;

@@ -1,0 +1,123 @@
+//! Asks the handler for the answer to one request, and answers in its place where it may not be
+//! asked or has failed.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::Handler;
+use super::connection::{Connection, Underway};
+use super::fault::HeadFault;
+use crate::wire::{Body, Problem, Response};
+
+/// The body of an answer; with its end, or when it is dropped, the exchange is over.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    body: Body,
+    _underway: Underway,
+}
+
+/// Answers one request. `underway` was begun when the request was read.
+pub(super) async fn answer<H: Handler>(
+    handler: H,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+    underway: Underway,
+) -> Result<http::Response<Tracked>, Infallible> {
+    let version = request.version();
+    let response = match connection.head_fault() {
+        Some(fault) => last(refused(fault), version),
+        None => match handled(handler, Arc::clone(&connection), request).await {
+            Some(response) => response,
+            None => {
+                connection.retire();
+                last(failed(&connection), version)
+            }
+        },
+    };
+    Ok(response.map(|body| Tracked {
+        body,
+        _underway: underway,
+    }))
+}
+
+/// The handler's answer; `None` when it panicked. A panic ends its own request and nothing else.
+async fn handled<H: Handler>(
+    handler: H,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Option<Response> {
+    let mut handling = pin!(async move { handler.handle(connection, request).await });
+    poll_fn(move |cx| {
+        // Nothing of the broken state is looked at again: the future is not polled after a panic.
+        match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+fn refused(fault: HeadFault) -> Response {
+    let title = match fault.status() {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request head too large",
+        StatusCode::REQUEST_TIMEOUT => "request too slow",
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED => "HTTP version not supported",
+        StatusCode::NOT_IMPLEMENTED => "method not implemented",
+        _ => "malformed request",
+    };
+    Problem::new(fault.status(), title)
+        .detail(fault.to_string())
+        .into_response()
+}
+
+fn failed(connection: &Connection) -> Response {
+    let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+        .detail("the gateway failed while it answered this request; the log has the cause")
+        .referenced();
+    tracing::error!(
+        reference = problem.reference().unwrap_or_default(),
+        client = %connection.client(),
+        "the handling of a request panicked; its connection is closed"
+    );
+    problem.into_response()
+}
+
+/// Says that the connection ends with this answer. HTTP/2 has no such field (RFC 9113 §8.2.2).
+fn last(mut response: Response, version: Version) -> Response {
+    if version <= Version::HTTP_11 {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,193 @@
+//! One client connection, as its requests see it, and what its layers tell each other through it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::HeadFault;
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    client: IpAddr,
+    secure: bool,
+    owner: Option<u32>,
+    opened: Instant,
+    closer: CancellationToken,
+    retirement: CancellationToken,
+    fault: OnceLock<HeadFault>,
+    tunnel: AtomicBool,
+    begun: AtomicU64,
+    ended: AtomicU64,
+    /// When the last exchange ended, in milliseconds since `opened`.
+    quiet_since: AtomicU64,
+    /// The reader that waits for the exchange in progress to end.
+    waiting: Mutex<Option<Waker>>,
+}
+
+/// An exchange in progress on a connection; over when dropped.
+#[derive(Debug)]
+pub(super) struct Underway(Arc<Connection>);
+
+impl Connection {
+    /// A connection over TCP; `secure` when it speaks TLS.
+    pub fn tcp(client: IpAddr, secure: bool) -> Self {
+        Self::new(client, secure, None)
+    }
+
+    /// A connection over a UNIX socket, from a process of the user with this id.
+    pub fn local(owner: Option<u32>) -> Self {
+        Self::new(Ipv4Addr::LOCALHOST.into(), false, owner)
+    }
+
+    fn new(client: IpAddr, secure: bool, owner: Option<u32>) -> Self {
+        Self {
+            // An IPv4 client of a listener on `[::]` is an IPv4 client.
+            client: client.to_canonical(),
+            secure,
+            owner,
+            opened: Instant::now(),
+            closer: CancellationToken::new(),
+            retirement: CancellationToken::new(),
+            fault: OnceLock::new(),
+            tunnel: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            quiet_since: AtomicU64::new(0),
+            waiting: Mutex::new(None),
+        }
+    }
+
+    /// The address of the peer; loopback for a UNIX socket.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Whether it runs over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The user id of the peer of a UNIX socket.
+    pub fn owner(&self) -> Option<u32> {
+        self.owner
+    }
+
+    /// Drops the whole connection when cancelled: at once, with what was not yet sent, and even when
+    /// the peer does not read. A tunnel over HTTP/1.1 has left the connection, and must watch this
+    /// itself.
+    pub fn closer(&self) -> &CancellationToken {
+        &self.closer
+    }
+
+    /// What was wrong with the last head. The request that then appears is a stand-in, which is
+    /// answered here and never reaches the handler.
+    pub fn head_fault(&self) -> Option<HeadFault> {
+        self.fault.get().copied()
+    }
+
+    /// Says that the exchange in progress turns into a tunnel: to be called before its `101` is
+    /// returned. From now on bytes pass without being looked at.
+    pub fn becomes_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
+    }
+
+    pub(super) fn refuse(&self, fault: HeadFault) {
+        // Nothing is read after the first fault, so that there is no second one.
+        let _ = self.fault.set(fault);
+    }
+
+    /// Takes no further exchange: ends when those in progress are over.
+    pub(super) fn retire(&self) {
+        self.retirement.cancel();
+    }
+
+    pub(super) async fn retired(&self) {
+        self.retirement.cancelled().await;
+    }
+
+    /// Counts an exchange as begun until the value is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Underway {
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        Underway(Arc::clone(self))
+    }
+
+    /// For how long no exchange has been in progress; `None` while one is.
+    pub(super) fn quiet_for(&self) -> Option<Duration> {
+        let ended = self.ended.load(Ordering::Acquire);
+        if self.begun.load(Ordering::Acquire) != ended {
+            return None;
+        }
+        let since = Duration::from_millis(self.quiet_since.load(Ordering::Relaxed));
+        Some(self.opened.elapsed().saturating_sub(since))
+    }
+
+    /// Whether `count` exchanges have ended; if not, wakes the task when the next one ends.
+    pub(super) fn has_ended(&self, count: u64, cx: &mut Context<'_>) -> bool {
+        if self.ended.load(Ordering::Acquire) >= count {
+            return true;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            *waiting = Some(cx.waker().clone());
+        }
+        drop(waiting);
+        // It may have ended between the look and the note.
+        self.ended.load(Ordering::Acquire) >= count
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        connection.quiet_since.store(now, Ordering::Relaxed);
+        connection.ended.fetch_add(1, Ordering::AcqRel);
+        let waiting = connection
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_quiet_only_between_exchanges() {
+        let pause = Duration::from_millis(30);
+        let connection = Arc::new(Connection::local(None));
+        let first = connection.begin();
+        let second = connection.begin();
+        drop(first);
+        assert_eq!(connection.quiet_for(), None);
+        tokio::time::sleep(pause).await;
+        drop(second);
+        assert!(connection.quiet_for().is_some_and(|quiet| quiet < pause));
+        tokio::time::sleep(pause).await;
+        assert!(connection.quiet_for().is_some_and(|quiet| quiet >= pause));
+    }
+
+    #[test]
+    fn an_ipv4_client_of_an_ipv6_listener_is_an_ipv4_client() {
+        let connection = Connection::tcp("::ffff:192.0.2.7".parse().unwrap(), true);
+        assert_eq!(connection.client().to_string(), "192.0.2.7");
+    }
+}

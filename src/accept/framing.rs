@@ -1,0 +1,301 @@
+//! Where a request body ends, read along while the bytes pass (RFC 9112 §6 and §7.1).
+//!
+//! Stricter than the parser above it on purpose: what two programs could read in two ways is
+//! refused here, so that the next head is looked for exactly where hyper looks for it.
+
+use super::fault::BodyFault;
+
+/// Bytes of chunk extensions in one body.
+const EXTENSION_LIMIT: usize = 16 * 1024;
+/// Bytes of trailer fields in one body.
+const TRAILER_LIMIT: usize = 16 * 1024;
+/// Digits of a chunk size: as many as fit into 64 bits.
+const DIGIT_LIMIT: u8 = 16;
+
+/// How the body of a request is framed, and how far it has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// This many bytes are still to come.
+    Length(u64),
+    Chunked(Chunks),
+}
+
+/// Reader of a chunked body.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Chunks {
+    at: At,
+    extensions: usize,
+    trailers: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Size {
+        digits: u8,
+        value: u64,
+    },
+    /// Blanks after the size, which a recipient must tolerate before `;` (RFC 9112 §7.1.1).
+    Blank {
+        value: u64,
+    },
+    Extension {
+        value: u64,
+    },
+    SizeEnd {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
+    DataEnd,
+    DataLineFeed,
+    TrailerStart,
+    Trailer,
+    TrailerLineFeed,
+    LastLineFeed,
+    Over,
+}
+
+impl Default for At {
+    fn default() -> Self {
+        Self::Size {
+            digits: 0,
+            value: 0,
+        }
+    }
+}
+
+impl Framing {
+    pub(super) fn chunked() -> Self {
+        Self::Chunked(Chunks::default())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunks) => chunks.at == At::Over,
+        }
+    }
+
+    /// Reads on, and says how many of `bytes` belong to this body.
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, BodyFault> {
+        match self {
+            Self::Length(left) => Ok(skip(left, bytes.len())),
+            Self::Chunked(chunks) => chunks.advance(bytes),
+        }
+    }
+}
+
+/// Takes up to `available` from what is `left`.
+fn skip(left: &mut u64, available: usize) -> usize {
+    let taken = usize::try_from(*left).map_or(available, |left| left.min(available));
+    *left -= taken as u64;
+    taken
+}
+
+impl Chunks {
+    fn advance(&mut self, bytes: &[u8]) -> Result<usize, BodyFault> {
+        let mut read = 0;
+        while self.at != At::Over {
+            let rest = bytes.get(read..).unwrap_or_default();
+            if let At::Data { left } = &mut self.at {
+                read += skip(left, rest.len());
+                if *left > 0 {
+                    break;
+                }
+                self.at = At::DataEnd;
+                continue;
+            }
+            let Some(&byte) = rest.first() else { break };
+            self.at = self.step(byte)?;
+            read += 1;
+        }
+        Ok(read)
+    }
+
+    fn step(&mut self, byte: u8) -> Result<At, BodyFault> {
+        match self.at {
+            At::Size { digits, value } => size(digits, value, byte),
+            At::Blank { value } => match byte {
+                b' ' | b'\t' => self.extension(At::Blank { value }),
+                b';' => self.extension(At::Extension { value }),
+                b'\r' => Ok(At::SizeEnd { value }),
+                _ => Err(BodyFault::Size),
+            },
+            At::Extension { value } => match byte {
+                b'\r' => Ok(At::SizeEnd { value }),
+                b'\n' => Err(BodyFault::LineEnd),
+                _ => self.extension(At::Extension { value }),
+            },
+            At::SizeEnd { value: 0 } => expect(byte, b'\n', At::TrailerStart, BodyFault::LineEnd),
+            At::SizeEnd { value } => {
+                expect(byte, b'\n', At::Data { left: value }, BodyFault::LineEnd)
+            }
+            At::Data { .. } | At::Over => Ok(self.at),
+            At::DataEnd => expect(byte, b'\r', At::DataLineFeed, BodyFault::ChunkEnd),
+            At::DataLineFeed => expect(byte, b'\n', At::default(), BodyFault::LineEnd),
+            At::TrailerStart if byte == b'\r' => Ok(At::LastLineFeed),
+            At::TrailerStart | At::Trailer => self.trailer(byte),
+            At::TrailerLineFeed => expect(byte, b'\n', At::TrailerStart, BodyFault::LineEnd),
+            At::LastLineFeed => expect(byte, b'\n', At::Over, BodyFault::LineEnd),
+        }
+    }
+
+    fn extension(&mut self, next: At) -> Result<At, BodyFault> {
+        self.extensions += 1;
+        if self.extensions > EXTENSION_LIMIT {
+            return Err(BodyFault::Extensions);
+        }
+        Ok(next)
+    }
+
+    fn trailer(&mut self, byte: u8) -> Result<At, BodyFault> {
+        self.trailers += 1;
+        match byte {
+            _ if self.trailers > TRAILER_LIMIT => Err(BodyFault::Trailers),
+            b'\n' => Err(BodyFault::LineEnd),
+            b'\r' => Ok(At::TrailerLineFeed),
+            _ => Ok(At::Trailer),
+        }
+    }
+}
+
+/// Digits are looked at one by one: `from_str_radix` would take a sign.
+fn size(digits: u8, value: u64, byte: u8) -> Result<At, BodyFault> {
+    let digit = match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ if digits == 0 => return Err(BodyFault::Size),
+        b'\r' => return Ok(At::SizeEnd { value }),
+        b';' => return Ok(At::Extension { value }),
+        b' ' | b'\t' => return Ok(At::Blank { value }),
+        b'\n' => return Err(BodyFault::LineEnd),
+        _ => return Err(BodyFault::Size),
+    };
+    if digits == DIGIT_LIMIT {
+        return Err(BodyFault::Size);
+    }
+    Ok(At::Size {
+        digits: digits + 1,
+        value: (value << 4) | u64::from(digit),
+    })
+}
+
+fn expect(byte: u8, wanted: u8, next: At, fault: BodyFault) -> Result<At, BodyFault> {
+    if byte == wanted { Ok(next) } else { Err(fault) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Feeds `bytes` in pieces cut at `cuts`, and says where the body ended.
+    fn read(
+        mut framing: Framing,
+        bytes: &[u8],
+        cuts: &[usize],
+    ) -> Result<Option<usize>, BodyFault> {
+        let mut at = 0;
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+        cuts.push(bytes.len());
+        cuts.sort_unstable();
+        for cut in cuts {
+            while at < cut && !framing.is_over() {
+                at += framing.advance(&bytes[at..cut])?;
+            }
+        }
+        Ok(framing.is_over().then_some(at))
+    }
+
+    #[test]
+    fn chunked_bodies_end_where_they_should() {
+        let cases: [(&str, Result<Option<usize>, BodyFault>); 22] = [
+            ("0\r\n\r\nGET /", Ok(Some(5))),
+            ("3\r\nabc\r\n0\r\n\r\nGET /", Ok(Some(13))),
+            ("A\r\n0123456789\r\n0\r\n\r\n", Ok(Some(20))),
+            ("3;a=b\r\nabc\r\n0\r\n\r\n", Ok(Some(17))),
+            ("3 ;a\r\nabc\r\n0\r\n\r\n", Ok(Some(16))),
+            ("0\r\nX: y\r\n\r\n", Ok(Some(11))),
+            ("0\r\nX: y\r\n", Ok(None)),
+            ("3\r\nab", Ok(None)),
+            ("\r\n", Err(BodyFault::Size)),
+            ("+3\r\nabc", Err(BodyFault::Size)),
+            ("-3\r\nabc", Err(BodyFault::Size)),
+            ("0x3\r\nabc", Err(BodyFault::Size)),
+            ("0_2e\r\n", Err(BodyFault::Size)),
+            ("3 x\r\nabc", Err(BodyFault::Size)),
+            ("00000000000000003\r\nabc", Err(BodyFault::Size)),
+            ("3\nabc\r\n0\r\n\r\n", Err(BodyFault::LineEnd)),
+            ("3\rXabc", Err(BodyFault::LineEnd)),
+            ("3;a\nabc\r\n0\r\n\r\n", Err(BodyFault::LineEnd)),
+            ("3\r\nabcd\r\n", Err(BodyFault::ChunkEnd)),
+            ("3\r\nabc\n0\r\n\r\n", Err(BodyFault::ChunkEnd)),
+            ("0\r\n\n", Err(BodyFault::LineEnd)),
+            ("0\r\nX: y\n\r\n", Err(BodyFault::LineEnd)),
+        ];
+        for (text, expected) in cases {
+            let got = read(Framing::chunked(), text.as_bytes(), &[]);
+            assert_eq!(got, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_and_trailers_are_limited_in_total() {
+        let one = format!("1;{}\r\na\r\n", "x".repeat(1000));
+        assert_eq!(
+            read(Framing::chunked(), one.repeat(17).as_bytes(), &[]),
+            Err(BodyFault::Extensions)
+        );
+        let many = format!("0\r\n{}", "A: b\r\n".repeat(4000));
+        assert_eq!(
+            read(Framing::chunked(), many.as_bytes(), &[]),
+            Err(BodyFault::Trailers)
+        );
+    }
+
+    #[test]
+    fn a_length_is_counted_down() {
+        assert_eq!(read(Framing::Length(3), b"abcdef", &[1]), Ok(Some(3)));
+        assert_eq!(read(Framing::Length(9), b"abcdef", &[4]), Ok(None));
+        assert_eq!(read(Framing::Length(0), b"abcdef", &[]), Ok(Some(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_bytes_are_cut_makes_no_difference(
+            parts in proptest::collection::vec("(0|3|a|;x| |\r\n|abc|\n|\r|0\r\n\r\n)", 0..20),
+            cuts in proptest::collection::vec(0usize..64, 0..8),
+        ) {
+            let bytes = parts.concat().into_bytes();
+            prop_assert_eq!(
+                read(Framing::chunked(), &bytes, &cuts),
+                read(Framing::chunked(), &bytes, &[])
+            );
+        }
+
+        #[test]
+        fn whole_chunks_are_read_to_their_end(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..6),
+            cuts in proptest::collection::vec(0usize..400, 0..8),
+        ) {
+            let mut bytes = Vec::new();
+            for chunk in &chunks {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                bytes.extend(chunk);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+            let end = bytes.len();
+            bytes.extend(b"GET / HTTP/1.1\r\n");
+            prop_assert_eq!(read(Framing::chunked(), &bytes, &cuts), Ok(Some(end)));
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(Framing::chunked(), &bytes, &[3, 7]);
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! One request head of HTTP/1.x, judged line by line as its bytes arrive.
+//!
+//! Everything that two parsers read differently is refused here, on the raw bytes, before hyper
+//! normalises it away: line ends, a `#` in the target, repeated `Host`, two ways to frame a body.
+
+use super::fault::HeadFault;
+use super::framing::Framing;
+use super::{FIELD_LIMIT, HEAD_LIMIT};
+
+/// Reads one head. Given again and again all bytes of the head so far, it goes on where it stopped.
+#[derive(Debug, Default)]
+pub(super) struct HeadReader {
+    /// Where the line that is being read begins.
+    line: usize,
+    /// How far no line feed was found.
+    scanned: usize,
+    skipped_empty_line: bool,
+    request: Option<RequestLine>,
+    fields: Fields,
+}
+
+/// A head that may pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its bytes, with the empty line.
+    pub(super) length: usize,
+    /// What follows it.
+    pub(super) framing: Framing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RequestLine {
+    version: Version,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    count: usize,
+    hosts: usize,
+    length: Option<u64>,
+    encodings: usize,
+}
+
+impl HeadReader {
+    /// Reads on; `None` when the head is not complete. `bytes` begins with the head.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<Head>, HeadFault> {
+        while let Some(end) = find(bytes, self.scanned, b'\n') {
+            if end >= HEAD_LIMIT {
+                break;
+            }
+            let line = bytes.get(self.line..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").ok_or(HeadFault::BareLineFeed)?;
+            self.line = end + 1;
+            self.scanned = end + 1;
+            if self.line(line)? {
+                return self.judged().map(Some);
+            }
+        }
+        if bytes.len() > HEAD_LIMIT {
+            return Err(HeadFault::TooLarge);
+        }
+        self.scanned = bytes.len();
+        Ok(None)
+    }
+
+    /// Judges one line without its end; `true` when it is the empty one after the fields.
+    fn line(&mut self, line: &[u8]) -> Result<bool, HeadFault> {
+        if line.contains(&b'\r') {
+            return Err(HeadFault::BareCarriageReturn);
+        }
+        match (&self.request, line.is_empty()) {
+            (Some(_), true) => return Ok(true),
+            (Some(_), false) => self.fields.add(line)?,
+            (None, true) if self.skipped_empty_line => return Err(HeadFault::EmptyLines),
+            (None, true) => self.skipped_empty_line = true,
+            (None, false) => self.request = Some(RequestLine::judge(line)?),
+        }
+        Ok(false)
+    }
+
+    /// What only the whole head tells.
+    fn judged(&self) -> Result<Head, HeadFault> {
+        let version = self.request.ok_or(HeadFault::RequestLine)?.version;
+        let fields = &self.fields;
+        if fields.hosts == 0 && version == Version::Http11 {
+            return Err(HeadFault::HostMissing);
+        }
+        let framing = match (fields.encodings, fields.length) {
+            (0, length) => Framing::Length(length.unwrap_or(0)),
+            (_, Some(_)) => return Err(HeadFault::LengthAndEncoding),
+            (1, None) if version == Version::Http11 => Framing::chunked(),
+            _ => return Err(HeadFault::Encoding),
+        };
+        Ok(Head {
+            length: self.line,
+            framing,
+        })
+    }
+}
+
+/// The first `wanted` at or after `from`.
+fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
+    let position = bytes.get(from..)?.iter().position(|&byte| byte == wanted)?;
+    Some(from + position)
+}
+
+impl RequestLine {
+    fn judge(line: &[u8]) -> Result<Self, HeadFault> {
+        let mut parts = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(HeadFault::RequestLine);
+        };
+        if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+            return Err(HeadFault::RequestLine);
+        }
+        let version = Version::judge(version)?;
+        judge_target(method, target)?;
+        Ok(Self { version })
+    }
+}
+
+impl Version {
+    fn judge(text: &[u8]) -> Result<Self, HeadFault> {
+        match text {
+            b"HTTP/1.1" => Ok(Self::Http11),
+            b"HTTP/1.0" => Ok(Self::Http10),
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                Err(HeadFault::Version)
+            }
+            _ => Err(HeadFault::RequestLine),
+        }
+    }
+}
+
+/// The forms of RFC 9112 §3.2, of which a gateway serves three.
+fn judge_target(method: &[u8], target: &[u8]) -> Result<(), HeadFault> {
+    if method == b"CONNECT" {
+        return Err(HeadFault::Connect);
+    }
+    if target.contains(&b'#') {
+        return Err(HeadFault::Fragment);
+    }
+    match target {
+        [b'/', ..] => {}
+        b"*" if method == b"OPTIONS" => return Ok(()),
+        _ => judge_authority(target)?,
+    }
+    if target.iter().all(|&byte| is_plain(byte)) {
+        return Ok(());
+    }
+    // Rare characters: hyper makes a `Uri` of the target, so that decides.
+    match http::Uri::try_from(target) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(HeadFault::TargetCharacter),
+    }
+}
+
+fn judge_authority(target: &[u8]) -> Result<(), HeadFault> {
+    let rest = after_scheme(target).ok_or(HeadFault::TargetForm)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    if authority.contains(&b'@') {
+        return Err(HeadFault::UserInfo);
+    }
+    if authority.is_empty() || http::Uri::try_from(target).is_err() {
+        return Err(HeadFault::TargetForm);
+    }
+    Ok(())
+}
+
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+    [b"http://".as_slice(), b"https://"]
+        .into_iter()
+        .find_map(|scheme| {
+            let (start, rest) = target.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+}
+
+impl Fields {
+    fn add(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+        if matches!(line, [b' ' | b'\t', ..]) {
+            return Err(HeadFault::Folded);
+        }
+        let colon = find(line, 0, b':').ok_or(HeadFault::FieldSyntax)?;
+        let (name, rest) = line.split_at_checked(colon).ok_or(HeadFault::FieldSyntax)?;
+        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+            return Err(HeadFault::FieldSyntax);
+        }
+        let value = rest.strip_prefix(b":").unwrap_or(rest);
+        if value.iter().any(|&byte| is_control(byte)) {
+            return Err(HeadFault::FieldCharacter);
+        }
+        self.count += 1;
+        if self.count > FIELD_LIMIT {
+            return Err(HeadFault::TooManyFields);
+        }
+        self.note(name, value)
+    }
+
+    /// Remembers the fields that say where the message belongs and where it ends.
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadFault> {
+        if name.eq_ignore_ascii_case(b"host") {
+            self.hosts += 1;
+            if self.hosts > 1 {
+                return Err(HeadFault::HostRepeated);
+            }
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            if self.length.is_some() {
+                return Err(HeadFault::LengthRepeated);
+            }
+            self.length = Some(judge_length(trim(value))?);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.encodings += 1;
+            if self.encodings > 1 || !trim(value).eq_ignore_ascii_case(b"chunked") {
+                return Err(HeadFault::Encoding);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Up to eighteen digits, which always fit; a sign, a list or a blank is no digit.
+fn judge_length(value: &[u8]) -> Result<u64, HeadFault> {
+    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(HeadFault::LengthInvalid);
+    }
+    let digits = value.iter().map(|digit| u64::from(digit - b'0'));
+    Ok(digits.fold(0, |length, digit| length * 10 + digit))
+}
+
+/// Without the blanks around it, which are space and tab only (RFC 9110 §5.6.3).
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !blank(byte));
+    let end = value.iter().rposition(|byte| !blank(byte));
+    match (start, end) {
+        (Some(start), Some(end)) => value.get(start..=end).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What no field value may hold (RFC 9110 §5.5).
+fn is_control(byte: u8) -> bool {
+    matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f)
+}
+
+/// Characters that a target may hold as they are (RFC 3986 §3.3 and §3.4).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%?".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn judge(text: &[u8]) -> Result<Option<Head>, HeadFault> {
+        HeadReader::default().read(text)
+    }
+
+    /// Given byte by byte groups, as a slow network would.
+    fn judge_in_pieces(text: &[u8], cuts: &[usize]) -> Result<Option<Head>, HeadFault> {
+        let mut reader = HeadReader::default();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
+        cuts.push(text.len());
+        cuts.sort_unstable();
+        for cut in cuts {
+            if let Some(head) = reader.read(&text[..cut])? {
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn heads_that_pass_tell_what_follows() {
+        let cases: [(&str, Framing); 12] = [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            ("GET / HTTP/1.0\r\n\r\n", Framing::Length(0)),
+            (
+                "GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
+                Framing::Length(0),
+            ),
+            (
+                "GET HTTPS://a:8443?x HTTP/1.1\r\nHost: a\r\n\r\n",
+                Framing::Length(0),
+            ),
+            ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12 \r\n\r\n",
+                Framing::Length(12),
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost:a\r\ncontent-length:0\r\n\r\n",
+                Framing::Length(0),
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Framing::chunked(),
+            ),
+            ("GET /a|b HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
+            (
+                "GET /%zz?\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+                Framing::Length(0),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e9}\t b\r\nY:\r\n\r\n",
+                Framing::Length(0),
+            ),
+        ];
+        for (text, framing) in cases {
+            let expected = Head {
+                length: text.len(),
+                framing,
+            };
+            let followed = format!("{text}GET /next HTTP/1.1\r\n\r\n");
+            assert_eq!(judge(followed.as_bytes()), Ok(Some(expected)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn request_lines_that_are_refused() {
+        use HeadFault::*;
+        let cases: [(&[u8], HeadFault); 32] = [
+            (b"GET /a#b HTTP/1.1", Fragment),
+            (b"GET http://a/#b HTTP/1.1", Fragment),
+            (b"GET # HTTP/1.1", Fragment),
+            (b"GET x HTTP/1.1", TargetForm),
+            (b"GET * HTTP/1.1", TargetForm),
+            (b"GET ftp://a/ HTTP/1.1", TargetForm),
+            (b"GET http:///x HTTP/1.1", TargetForm),
+            (b"GET http://?x HTTP/1.1", TargetForm),
+            (b"GET http:/a HTTP/1.1", TargetForm),
+            (b"GET a:80 HTTP/1.1", TargetForm),
+            (b"GET http://u@a/ HTTP/1.1", UserInfo),
+            (b"GET http://u:p@a HTTP/1.1", UserInfo),
+            (b"CONNECT a:443 HTTP/1.1", Connect),
+            (b"CONNECT / HTTP/1.1", Connect),
+            (b"GET /\xc0\xaf HTTP/1.1", TargetCharacter),
+            (b"GET /a<b HTTP/1.1", TargetCharacter),
+            (b"GET /a\tb HTTP/1.1", TargetCharacter),
+            (b"GET /a\x7fb HTTP/1.1", TargetCharacter),
+            (b"GET /a\0b HTTP/1.1", TargetCharacter),
+            (b"GET / HTTP/1.2", Version),
+            (b"GET / HTTP/2.0", Version),
+            (b"PRI * HTTP/2.0", Version),
+            (b"GET / HTTP/1.10", RequestLine),
+            (b"GET / http/1.1", RequestLine),
+            (b"GET /", RequestLine),
+            (b"GET  / HTTP/1.1", RequestLine),
+            (b"GET / HTTP/1.1 ", RequestLine),
+            (b" GET / HTTP/1.1", RequestLine),
+            (b"GET\t/ HTTP/1.1", RequestLine),
+            (b"G(T / HTTP/1.1", RequestLine),
+            (b"GET / / HTTP/1.1", RequestLine),
+            (b"GET /\r/ HTTP/1.1", BareCarriageReturn),
+        ];
+        for (line, fault) in cases {
+            let text = [line, b"\r\nHost: a\r\n\r\n"].concat();
+            assert_eq!(
+                judge(&text),
+                Err(fault),
+                "{:?}",
+                line.escape_ascii().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn fields_that_are_refused() {
+        use HeadFault::*;
+        let cases: [(&[u8], HeadFault); 27] = [
+            (b"X: 1\r\n", HostMissing),
+            (b"Host: a\r\nHost: a\r\n", HostRepeated),
+            (b"Host: a\r\nhOST: b\r\n", HostRepeated),
+            (
+                b"Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                LengthAndEncoding,
+            ),
+            (
+                b"Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+                LengthAndEncoding,
+            ),
+            (
+                b"Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
+                LengthRepeated,
+            ),
+            (b"Host: a\r\nContent-Length: 1, 1\r\n", LengthInvalid),
+            (b"Host: a\r\nContent-Length: +1\r\n", LengthInvalid),
+            (b"Host: a\r\nContent-Length: 0x1\r\n", LengthInvalid),
+            (b"Host: a\r\nContent-Length:\r\n", LengthInvalid),
+            (b"Host: a\r\nContent-Length: 1 1\r\n", LengthInvalid),
+            (
+                b"Host: a\r\nContent-Length: 99999999999999999999\r\n",
+                LengthInvalid,
+            ),
+            (
+                b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Encoding,
+            ),
+            (b"Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", Encoding),
+            (b"Host: a\r\nTransfer-Encoding: ,chunked\r\n", Encoding),
+            (b"Host: a\r\nTransfer-Encoding: identity\r\n", Encoding),
+            (
+                b"Host: a\r\nTransfer-Encoding: \x0bchunked\r\n",
+                FieldCharacter,
+            ),
+            (b"Host: a\r\nTransfer-Encoding : chunked\r\n", FieldSyntax),
+            (b"Host: a\r\nX\r\n", FieldSyntax),
+            (b"Host: a\r\n: x\r\n", FieldSyntax),
+            (b"Host: a\r\nX\xff: x\r\n", FieldSyntax),
+            (b"Host: a\r\n folded\r\n", Folded),
+            (b" Host: a\r\n", Folded),
+            (b"Host: a\r\nX: a\0b\r\n", FieldCharacter),
+            (b"Host: a\r\nX: a\rb\r\n", BareCarriageReturn),
+            (b"Host: a\r\nX: a\n", BareLineFeed),
+            (b"Host: a\r\nX: a\r\r\n", BareCarriageReturn),
+        ];
+        for (fields, fault) in cases {
+            let text = [b"POST / HTTP/1.1\r\n", fields, b"\r\n"].concat();
+            assert_eq!(
+                judge(&text),
+                Err(fault),
+                "{:?}",
+                fields.escape_ascii().to_string()
+            );
+        }
+    }
+
+    #[test]
+    fn chunked_needs_http_1_1() {
+        let text = b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(judge(text), Err(HeadFault::Encoding));
+    }
+
+    #[test]
+    fn a_second_empty_line_before_the_request_is_one_too_many() {
+        assert_eq!(judge(b"\r\n\r\n"), Err(HeadFault::EmptyLines));
+        assert_eq!(judge(b"\n"), Err(HeadFault::BareLineFeed));
+    }
+
+    #[test]
+    fn size_and_number_of_fields_are_limited() {
+        let fields = |count: usize| {
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "A: b\r\n".repeat(count)
+            )
+        };
+        assert!(matches!(judge(fields(99).as_bytes()), Ok(Some(_))));
+        assert_eq!(judge(fields(100).as_bytes()), Err(HeadFault::TooManyFields));
+        let long = |length: usize| {
+            let frame = "GET / HTTP/1.1\r\nHost: \r\n\r\n".len();
+            format!(
+                "GET / HTTP/1.1\r\nHost: {}\r\n\r\n",
+                "a".repeat(length - frame)
+            )
+        };
+        assert!(matches!(judge(long(HEAD_LIMIT).as_bytes()), Ok(Some(_))));
+        assert_eq!(
+            judge(long(HEAD_LIMIT + 1).as_bytes()),
+            Err(HeadFault::TooLarge)
+        );
+        assert_eq!(judge(&vec![b'a'; HEAD_LIMIT + 1]), Err(HeadFault::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_bytes_are_cut_makes_no_difference(
+            parts in proptest::collection::vec(
+                "(GET |/| HTTP/1.1|\r\n|Host: a\r\n|Content-Length: 5\r\n|\n|\r|#|X: y\r\n)", 0..14),
+            cuts in proptest::collection::vec(0usize..128, 0..8),
+        ) {
+            let text = parts.concat().into_bytes();
+            prop_assert_eq!(judge_in_pieces(&text, &cuts), judge(&text));
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = judge_in_pieces(&bytes, &[1, 2, 3]);
+        }
+
+        /// What passes here is never refused by hyper's reading of the target.
+        #[test]
+        fn a_target_that_passes_is_a_uri(target in "(/|\\*|http://)?[ -~]{0,20}") {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            if let Ok(Some(_)) = judge(text.as_bytes()) {
+                prop_assert!(http::Uri::try_from(target.as_str()).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Binds the addresses, and says in a sentence why it cannot.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+
+/// Connections that the kernel holds until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Why the gateway cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else listens there.
+    #[error("cannot listen on {0}: another process listens there already (`ss -ltnp` shows which)")]
+    Taken(SocketAddr),
+    /// A port below 1024 without the right to it.
+    #[error("cannot listen on {0}: ports below 1024 need the capability CAP_NET_BIND_SERVICE")]
+    Forbidden(SocketAddr),
+    /// Not an address of this machine.
+    #[error("cannot listen on {0}: this machine has no such address")]
+    NotHere(SocketAddr),
+    /// Any other reason.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process answers on the socket.
+    #[error("cannot listen on {0}: another process answers on this socket; is a gateway running?")]
+    Live(PathBuf),
+    /// There is a file that is no socket.
+    #[error("cannot listen on {0}: there is a file of this name that is not a socket")]
+    NotASocket(PathBuf),
+    /// Any other reason at a UNIX socket.
+    #[error("cannot listen on {path}: {source}")]
+    Socket {
+        /// The path asked for.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The runtime does not take the listener.
+    #[error("cannot wait for connections: {0}")]
+    Runtime(io::Error),
+}
+
+/// Binds every address once for each of `workers`. The kernel spreads the connections over the
+/// listeners of one address (SO_REUSEPORT). The outer list has one entry a worker.
+///
+/// A port 0 becomes the same free port for all workers.
+///
+/// # Errors
+/// When an address cannot be had; none is bound then.
+pub fn bind(
+    addresses: &[SocketAddr],
+    workers: usize,
+) -> Result<Vec<Vec<TcpListener>>, ListenError> {
+    let mut listeners: Vec<Vec<TcpListener>> = Vec::new();
+    listeners.resize_with(workers.max(1), Vec::new);
+    for &address in addresses {
+        let explained = |error| explain(address, error);
+        // With SO_REUSEPORT a second gateway of the same user would silently get half of the
+        // connections. Without it the kernel says that the port is taken.
+        drop(bound(address, false).map_err(explained)?);
+        let mut address = address;
+        for worker in &mut listeners {
+            let listener = listening(address).map_err(explained)?;
+            address = listener
+                .local_addr()
+                .map_err(|source| ListenError::Bind { address, source })?;
+            worker.push(listener);
+        }
+    }
+    Ok(listeners)
+}
+
+fn listening(address: SocketAddr) -> Result<TcpListener, Errno> {
+    let socket = bound(address, true)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn bound(address: SocketAddr, shared: bool) -> Result<OwnedFd, Errno> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, FLAGS, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, shared)?;
+    if address.is_ipv6() {
+        // So that `0.0.0.0` and `[::]` can stand side by side, whatever the system's default.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
+}
+
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+fn explain(address: SocketAddr, error: Errno) -> ListenError {
+    match error {
+        Errno::ADDRINUSE => ListenError::Taken(address),
+        Errno::ACCESS => ListenError::Forbidden(address),
+        Errno::ADDRNOTAVAIL => ListenError::NotHere(address),
+        other => ListenError::Bind {
+            address,
+            source: other.into(),
+        },
+    }
+}
+
+/// Binds a UNIX socket that only its owner may use. The socket file of a dead process is replaced.
+///
+/// # Errors
+/// When a living process answers there, or the path cannot be used.
+pub fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
+    clear_stale(path)?;
+    listening_unix(path).map_err(|source| ListenError::Socket {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn listening_unix(path: &Path) -> io::Result<UnixListener> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+    // Linux gives the new file the mode of the socket: at no moment is it open to others.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::net::bind(&socket, &address)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+fn clear_stale(path: &Path) -> Result<(), ListenError> {
+    let failed = |source| ListenError::Socket {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(ListenError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+        Ok(_) => Err(ListenError::Live(path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[test]
+    fn every_worker_listens_on_the_same_port() {
+        let workers = bind(&[loopback()], 3).unwrap();
+        let ports: Vec<u16> = workers
+            .iter()
+            .map(|listeners| listeners[0].local_addr().unwrap().port())
+            .collect();
+        assert_eq!(ports.len(), 3);
+        assert!(ports.iter().all(|&port| port == ports[0] && port != 0));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_even_when_the_other_shares_it() {
+        let first = bind(&[loopback()], 1).unwrap();
+        let address = first[0][0].local_addr().unwrap();
+        let error = bind(&[address], 1).unwrap_err();
+        assert!(matches!(error, ListenError::Taken(taken) if taken == address));
+        assert!(error.to_string().contains("another process listens there"));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_an_error() {
+        let error = bind(&["192.0.2.1:0".parse().unwrap()], 1).unwrap_err();
+        assert!(matches!(error, ListenError::NotHere(_)));
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("management.sock");
+        let first = bind_unix(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(matches!(bind_unix(&path), Err(ListenError::Live(_))));
+        drop(first);
+        bind_unix(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(bind_unix(&path), Err(ListenError::NotASocket(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

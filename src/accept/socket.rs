@@ -1,0 +1,146 @@
+//! The bytes of one client, below TLS: the clock on writes, and the hard end.
+//!
+//! The clock sits here because only here is seen what the kernel really took: above TLS a slow
+//! client and one that has stopped reading look alike.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::clocks::Deadline;
+use super::connection::Connection;
+
+/// The socket of one connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: Stream,
+    connection: Arc<Connection>,
+    limit: Duration,
+    stalled: Deadline,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// `limit`: how long a write may stand still.
+    pub(super) fn new(stream: Stream, connection: Arc<Connection>, limit: Duration) -> Self {
+        Self {
+            stream,
+            connection,
+            limit,
+            stalled: Deadline::default(),
+        }
+    }
+
+    /// The first byte that the peer sends, which stays to be read.
+    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        match &self.stream {
+            Stream::Tcp(stream) => {
+                let read = stream.peek(&mut first).await?;
+                Ok(first.first().copied().filter(|_| read > 0))
+            }
+            Stream::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Looks at the clock when a write stands still.
+    fn watched<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled.clear();
+            return polled;
+        }
+        if !self.stalled.is_set() {
+            self.stalled.set(self.limit);
+        }
+        ready!(self.stalled.poll_passed(cx));
+        self.connection.closer().cancel();
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read",
+        )))
+    }
+}
+
+impl Drop for Socket {
+    /// A connection that was closed by force must not go on delivering what the kernel still holds:
+    /// with SO_LINGER at zero it is thrown away and the peer sees a reset.
+    fn drop(&mut self) {
+        if let Stream::Tcp(stream) = &self.stream
+            && self.connection.closer().is_cancelled()
+            && let Err(error) = stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "cannot reset a connection");
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        self.watched(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        };
+        self.watched(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
