@@ -47,6 +47,19 @@ impl Client {
         Ok(Self { way })
     }
 
+    /// The API in this process, over a store that is open already.
+    pub(super) fn of(offline: Offline) -> Self {
+        let way = Way::Process(Box::new(offline));
+        Self { way }
+    }
+
+    /// Lets go of the store, so that a gateway may start.
+    pub(super) async fn leave(self) {
+        if let Way::Process(offline) = self.way {
+            offline.close().await;
+        }
+    }
+
     /// Makes one call; what it answers, when it succeeds.
     pub(super) async fn call(
         &self,
@@ -92,7 +105,8 @@ pub(super) fn segment(name: &UserName) -> String {
     segment
 }
 
-async fn open(config: &Config) -> Done<Offline> {
+/// Opens the store, which no gateway can use until it is let go.
+pub(super) async fn open(config: &Config) -> Done<Offline> {
     gateway::offline(config)
         .await
         .map_err(|fault| Failure::Refused(fault.into()))

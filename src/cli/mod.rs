@@ -86,7 +86,7 @@ impl Command {
 }
 
 /// Runs a command that makes calls.
-fn waiting_for(command: impl Future<Output = Done>) -> Done {
+fn waiting_for<T>(command: impl Future<Output = Done<T>>) -> Done<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -24,7 +24,7 @@ pub use self::caller::Door;
 use self::order::{Fields, Order};
 use crate::accept::Connection;
 use crate::clock::Clock;
-use crate::config::ExternalUrl;
+use crate::config::Config;
 use crate::model::User;
 use crate::revoke::Revoker;
 use crate::store::Store;
@@ -42,17 +42,17 @@ struct Verbs {
     users: Users,
     revoker: Revoker,
     store: Store,
-    external_url: ExternalUrl,
+    config: Arc<Config>,
     clock: Clock,
 }
 
 impl Management {
-    /// The API over these rooms. Set-up links are made for `external_url`.
+    /// The API over these rooms.
     pub fn new(
         users: Users,
         revoker: Revoker,
         store: Store,
-        external_url: ExternalUrl,
+        config: Arc<Config>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Management {
                 users,
                 revoker,
                 store,
-                external_url,
+                config,
                 clock,
             }),
         }

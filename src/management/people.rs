@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::order::Order;
 use super::{Verbs, answer_json, refusal, revocations};
+use crate::credentials::policy;
 use crate::model::{FactorKind, Role, User, UserName};
 use crate::secret::Secret;
 use crate::store::Person;
@@ -21,7 +22,7 @@ pub(super) async fn list(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
     Ok(answer_json(StatusCode::OK, &Value::Array(people)))
 }
 
-/// Adds a user, who gets a one-time link to set a password with.
+/// Adds a user, with the password of the body or else a one-time link to set one.
 pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
     let body = &mut order.body;
     let name = body.parsed("name", UserName::parse);
@@ -29,21 +30,36 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     let role = body.parsed("role", str::parse::<Role>);
     let role = body.needed("role", role);
     let email = body.parsed("email", email);
+    let password = body.verbatim("password").map(Secret::new);
     body.finish()?;
     let (Some(name), Some(role)) = (name, role) else {
         return Err(refusal::incomplete());
     };
+    if let Some(password) = &password {
+        // Before anything is changed: a weak password leaves no user behind.
+        let least = verbs.config.min_password_length(role);
+        policy::judge(password.expose(), least, name.as_str()).map_err(refusal::weak)?;
+    }
     let actor = order.caller.actor();
-    let added = verbs.users.add(name, role, email, actor).await;
+    let added = verbs.users.add(name, role, email, actor.clone()).await;
     let (user, link) = added.map_err(refusal::of_users)?;
+    let setup_url = match password {
+        None => Some(verbs.setup_url(&link)),
+        Some(password) => {
+            // This spends the link.
+            let set = verbs.users.set_password(&user.name, password, actor).await;
+            set.map_err(refusal::of_users)?;
+            None
+        }
+    };
     let mut document = person(&Person {
         user,
-        has_password: false,
+        has_password: setup_url.is_none(),
         second_factors: Vec::new(),
         recovery_codes: 0,
         sessions: 0,
     });
-    document.insert("setup_url".to_owned(), verbs.setup_url(&link).into());
+    document.insert("setup_url".to_owned(), json!(setup_url));
     Ok(answer_json(StatusCode::CREATED, &Value::Object(document)))
 }
 
@@ -85,7 +101,7 @@ pub(super) async fn renew_setup_link(
 impl Verbs {
     fn setup_url(&self, link: &SetupLink) -> String {
         let path = format!("/.portcullis/setup?token={}", link.token.expose());
-        self.external_url.join(&path)
+        self.config.gateway.external_url.join(&path)
     }
 }
 

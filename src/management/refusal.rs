@@ -1,8 +1,9 @@
 //! What a program is told when the rooms below say no.
 
-use http::StatusCode;
 use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 
+use crate::credentials::policy::Weakness;
 use crate::store::StoreError;
 use crate::users::UsersError;
 use crate::wire::Problem;
@@ -43,10 +44,29 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
     }
 }
 
-/// The rule about users that was broken.
+/// A user could not be changed.
 pub(super) fn of_users(fault: UsersError) -> Problem {
     match fault {
+        UsersError::Weak(weakness) => weak(weakness),
+        UsersError::Unknown => unknown_user(),
+        UsersError::NameTaken => conflict("name", &fault),
         UsersError::Store(fault) => of_store(fault),
-        fault => conflict("x", &fault),
+        UsersError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy")
+            .detail(fault.to_string())
+            .header(RETRY_AFTER, HeaderValue::from_static("2")),
+        fault => {
+            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "it failed")
+                .detail("the log says more under the reference number")
+                .referenced();
+            tracing::error!(reference = problem.reference(), %fault, "a change of a user failed");
+            problem
+        }
     }
+}
+
+/// A password is too easy to guess.
+pub(super) fn weak(weakness: Weakness) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not this password")
+        .detail(format!("password: {weakness}"))
+        .field("field", "password")
 }

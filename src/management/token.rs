@@ -1,10 +1,9 @@
 //! Management tokens: shown once, kept as a hash.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::secret::{Secret, random_bytes};
+use crate::secret::{Secret, random_bytes, sha256};
 
 /// A token as a program has it: `pct_` and 256 random bits. The prefix lets scanners of source code
 /// and logs find one that was left there.
@@ -25,7 +24,7 @@ impl ApiToken {
 
     /// The form in which the store keeps it.
     pub(super) fn hash(&self) -> [u8; 32] {
-        hash(self.0.expose())
+        sha256(self.0.expose())
     }
 
     /// The hash of a text that could be a token; `None` for one that was never given out.
@@ -34,17 +33,8 @@ impl ApiToken {
     pub(super) fn hash_of(text: &str) -> Option<[u8; 32]> {
         let symbol = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let random = text.strip_prefix(PREFIX)?;
-        (random.len() == LENGTH && random.bytes().all(symbol)).then(|| hash(text))
+        (random.len() == LENGTH && random.bytes().all(symbol)).then(|| sha256(text))
     }
-}
-
-fn hash(text: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    let made = digest(&SHA256, text.as_bytes());
-    for (byte, made) in hash.iter_mut().zip(made.as_ref()) {
-        *byte = *made;
-    }
-    hash
 }
 
 const PREFIX: &str = "pct_";
