@@ -47,6 +47,7 @@ pub mod gate;
 pub mod login;
 pub mod management;
 pub mod model;
+pub mod proxy;
 pub mod revoke;
 pub mod secret;
 pub mod session;
