@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use super::failure::{Done, Failure};
 use crate::config::Config;
-use crate::gateway::{self, Offline};
+use crate::gateway::{self, GatewayError, Offline};
 use crate::management::Door;
 use crate::model::UserName;
 use crate::shutdown::Shutdown;
@@ -33,18 +33,31 @@ enum Way {
 }
 
 impl Client {
-    /// Finds the way to the API: the socket when a gateway listens there, else the store itself.
+    /// Finds the way to the API: the socket when a gateway listens there, else the store itself. While
+    /// the folder is in use and nobody answers it looks again for a while: a gateway is starting or
+    /// ending, or another command is at work.
     pub(super) async fn reach(config: &Config) -> Done<Self> {
-        let data_dir = &config.gateway.data_dir;
-        let socket = data_dir.join("management.sock");
-        let way = match UnixStream::connect(&socket).await {
-            Ok(_) => Way::Socket(socket),
-            Err(fault) if nobody_listens(fault.kind()) => {
-                Way::Process(Box::new(open(config).await?))
+        let socket = config.gateway.data_dir.join("management.sock");
+        let mut tries = TRIES;
+        loop {
+            match UnixStream::connect(&socket).await {
+                Ok(_) => {
+                    return Ok(Self {
+                        way: Way::Socket(socket),
+                    });
+                }
+                Err(fault) if nobody_listens(fault.kind()) => {}
+                Err(fault) => return Err(closed_socket(&socket, &fault)),
             }
-            Err(fault) => return Err(closed_socket(&socket, &fault)),
-        };
-        Ok(Self { way })
+            tries -= 1;
+            match gateway::offline(config).await {
+                Ok(offline) => return Ok(Self::of(offline)),
+                Err(GatewayError::InUse(_)) if tries > 0 => {
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+                Err(fault) => return Err(not_opened(fault, &socket)),
+            }
+        }
     }
 
     /// The API in this process, over a store that is open already.
@@ -117,6 +130,20 @@ fn nobody_listens(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
+/// The folder is in use, and yet nobody answers.
+fn not_opened(fault: GatewayError, socket: &Path) -> Failure {
+    match fault {
+        GatewayError::InUse(folder) => Failure::refused(format!(
+            "the folder {} is in use, but nobody answers at {}; end the process that holds the \
+             file {}, or wait for it",
+            folder.display(),
+            socket.display(),
+            folder.join("lock").display(),
+        )),
+        fault => Failure::Refused(fault.into()),
+    }
+}
+
 fn closed_socket(socket: &Path, fault: &std::io::Error) -> Failure {
     let socket = socket.display();
     match fault.kind() {
@@ -174,6 +201,9 @@ fn refusal(status: StatusCode, document: &Value) -> Failure {
     }
     Failure::refused(words)
 }
+
+const TRIES: u32 = 50;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// Far longer than any call takes.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,8 +10,7 @@ use crate::wire::Problem;
 
 /// Nobody has this name.
 pub(super) fn unknown_user() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown user")
-        .detail("there is no user of this name; GET /v1/users lists them")
+    Problem::new(StatusCode::NOT_FOUND, "unknown user").detail("there is no user of this name")
 }
 
 /// Something of this name is there already.
