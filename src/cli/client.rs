@@ -214,6 +214,50 @@ mod tests {
 
     use super::*;
 
+    fn config(folder: &Path) -> Config {
+        let folder = toml::Value::String(folder.display().to_string());
+        let text = format!(
+            "[gateway]\ndata_dir = {folder}\n[[panel]]\nupstream = \"http://127.0.0.1:1\"\n"
+        );
+        Config::parse(&text, Path::new("p.toml")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_a_gateway_the_store_itself_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let client = Client::reach(&config).await.unwrap();
+        let body = json!({ "name": "ada@x", "role": "operator" });
+        let call = client.call(Method::POST, "/v1/users", Some(body.clone()));
+        assert_eq!(call.await.unwrap()["name"], "ada@x");
+        let again = client.call(Method::POST, "/v1/users", Some(body)).await;
+        let told = again.unwrap_err().to_string();
+        assert_eq!(told, "there is a user of this name already");
+        assert!(matches!(
+            gateway::offline(&config).await,
+            Err(GatewayError::InUse(_))
+        ));
+        client.leave().await;
+        // What was done is there for the next one.
+        let client = Client::reach(&config).await.unwrap();
+        let path = format!(
+            "/v1/users/{}/sessions",
+            segment(&UserName::parse("ada@x").unwrap())
+        );
+        let ended = client.call(Method::DELETE, &path, None).await.unwrap();
+        assert_eq!(ended["durable"], true);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_killed_gateway_left_behind_is_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("management.sock");
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        assert!(socket.exists());
+        let client = Client::reach(&config(folder.path())).await.unwrap();
+        assert!(matches!(client.way, Way::Process(_)));
+    }
+
     #[test]
     fn names_are_one_segment() {
         let name = UserName::parse("ada+x@a.b").unwrap();
