@@ -45,6 +45,7 @@ pub mod config;
 pub mod credentials;
 pub mod gate;
 pub mod login;
+pub mod management;
 pub mod model;
 pub mod portal;
 pub mod proxy;
