@@ -127,7 +127,7 @@ fn password(view: &Account<'_>) -> Markup {
         autocomplete: "current-password",
         hint: None,
         min_length: None,
-        autofocus: complaint.is_some(),
+        autofocus: complaint.is_some_and(|complaint| complaint.field.is_some()),
         ..new
     };
     let again = Input {
