@@ -238,23 +238,13 @@ async fn one_session_ends_and_the_others_of_its_user_go_on() {
     let mut elsewhere = scene.ada.elsewhere();
     elsewhere.sign_in().await;
     let hers = Everything::open(&scene.ada, &scene.panel, &scene.shared).await;
-    let page = elsewhere.get("/.portcullis/account").await.text();
-    let others: Vec<&str> = page
-        .split("/.portcullis/account/sessions/")
-        .skip(1)
-        .map(|rest| rest.split('/').next().unwrap())
-        .collect();
-    let mut ended = 0;
-    for id in others {
-        let action = format!("/.portcullis/account/sessions/{id}/end");
-        let before = elsewhere.cookie();
-        let answer = elsewhere.submit("/.portcullis/account", &action, &[]).await;
-        ended += u32::from(answer.status == 303 && before == elsewhere.cookie());
-        if ended == 1 {
-            break;
-        }
-    }
-    assert_eq!(ended, 1);
+    let account = "/.portcullis/account";
+    let page = elsewhere.get(account).await.text();
+    // The newest comes first: hers here is the last.
+    let last = page.split("/.portcullis/account/sessions/").last().unwrap();
+    let action = format!("{account}/sessions/{}/end", last.split('/').next().unwrap());
+    let answer = elsewhere.submit(account, &action, &[]).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
     hers.ends_within(CUT).await;
     scene.is_dead(&scene.ada.cookie()).await;
     assert_eq!(elsewhere.get("/echo").await.status, 200);
@@ -265,6 +255,9 @@ async fn a_caller_who_hangs_up_leaves_a_finished_revocation() {
     let mut scene = Scene::new().await;
     let token = scene.gateway.token("revoke");
     let mut wire = Wire::connect(scene.gateway.management_port).await;
+    // An answer is read first: closing with bytes unread would reset the connection, and the call
+    // could be lost on its way.
+    assert_eq!(wire.get("/healthz", &[]).await.status, 200);
     let call = format!(
         "POST /v1/users/ada/password-changed HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
     );

@@ -18,6 +18,22 @@ struct Known {
     dead: BTreeSet<String>,
 }
 
+impl Known {
+    /// What was acknowledged is so on this port.
+    async fn hold_on(&self, port: u16) {
+        for token in &self.live {
+            assert_eq!(
+                status(port, token).await,
+                200,
+                "an acknowledged session is lost"
+            );
+        }
+        for token in &self.dead {
+            assert_eq!(status(port, token).await, 401, "an ended session is back");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_nine_undoes_nothing_that_was_acknowledged() {
     let panel = Panel::start().await;
@@ -57,23 +73,10 @@ async fn kill_nine_undoes_nothing_that_was_acknowledged() {
             known.push(client.await.unwrap());
         }
         gateway.start().await;
-        for Known { live, dead } in &known {
-            for token in live {
-                assert_eq!(
-                    status(gateway.port, token).await,
-                    200,
-                    "an acknowledged session is lost"
-                );
-            }
-            for token in dead {
-                assert_eq!(
-                    status(gateway.port, token).await,
-                    401,
-                    "an ended session is back"
-                );
-            }
-            lived += live.len();
-            died += dead.len();
+        for known in &known {
+            known.hold_on(gateway.port).await;
+            lived += known.live.len();
+            died += known.dead.len();
         }
         for known in &mut known {
             known.dead.clear();
@@ -185,7 +188,7 @@ async fn sessions_outlive_a_restart_and_not_their_limits() {
     third.recovery_codes.pop();
     third.sign_in().await;
     assert!(
-        socket.to_the_end().await.is_some(),
+        socket.hear_out().await.is_some(),
         "the oldest ends, and what it has open"
     );
     assert_eq!(first.get("/echo").await.status, 303);

@@ -59,9 +59,9 @@ impl Everything {
     pub(crate) async fn ends_within(mut self, limit: Duration) {
         let begun = Instant::now();
         let expected = Some(Message::Close(1008, "the session has ended".to_owned()));
-        assert_eq!(self.websocket.to_the_end().await, expected, "over HTTP/1.1");
+        assert_eq!(self.websocket.hear_out().await, expected, "over HTTP/1.1");
         assert_eq!(
-            self.websocket_over_http2.to_the_end().await,
+            self.websocket_over_http2.hear_out().await,
             expected,
             "over HTTP/2"
         );

@@ -166,7 +166,7 @@ async fn over_websockets(port: u16, cookie: String, hammer: Arc<Hammer>) -> Begu
         let fields = ["Origin: https://localhost", field.as_str()];
         if let Ok(mut socket) = WebSocket::open(wire, &target, &fields).await {
             // Ends with the session, or the round would not.
-            socket.to_the_end().await;
+            socket.hear_out().await;
         }
     }
     begun
