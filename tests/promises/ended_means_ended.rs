@@ -255,13 +255,14 @@ async fn a_caller_who_hangs_up_leaves_a_finished_revocation() {
     let mut scene = Scene::new().await;
     let token = scene.gateway.token("revoke");
     let mut wire = Wire::connect(scene.gateway.management_port).await;
-    // An answer is read first: closing with bytes unread would reset the connection, and the call
-    // could be lost on its way.
-    assert_eq!(wire.get("/healthz", &[]).await.status, 200);
     let call = format!(
-        "POST /v1/users/ada/password-changed HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+        "POST /v1/users/ada/password-changed HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     );
     wire.send(call).await;
+    // The gateway asks for the body: it has the call in its hands.
+    assert_eq!(wire.some().await, b"HTTP/1.1 100 Continue\r\n\r\n");
+    wire.send("{}").await;
     drop(wire);
     let ada = &mut scene.ada;
     let (port, cookie) = (scene.gateway.port, ada.cookie());
