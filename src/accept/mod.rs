@@ -16,6 +16,7 @@ mod head;
 mod head_check;
 mod listen;
 mod protocol;
+mod request_line;
 mod socket;
 #[cfg(test)]
 mod tests;
