@@ -156,7 +156,10 @@ fn owner(stream: &UnixStream) -> Option<u32> {
 
 async fn serve_tcp<H: Handler>(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service<H>) {
     // Answers are written whole: waiting for more to send would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| listen::watch_for_dead_peer(&stream));
+    if let Err(error) = prepared {
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }
