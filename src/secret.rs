@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A password, a token or a key: `Debug` shows nothing of it, and its memory is overwritten on drop.
@@ -35,6 +36,19 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     #[expect(clippy::expect_used, reason = "no safe way on without randomness")]
     getrandom::fill(&mut bytes).expect("the operating system gives no random bytes");
     bytes
+}
+
+/// SHA-256: how the gateway keeps what it has to know again and must not be able to give away. Only
+/// for values of enough random bits; passwords are hashed at a cost.
+pub fn sha256(value: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (byte, made) in hash
+        .iter_mut()
+        .zip(digest(&SHA256, value.as_bytes()).as_ref())
+    {
+        *byte = *made;
+    }
+    hash
 }
 
 #[cfg(test)]

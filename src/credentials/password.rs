@@ -247,6 +247,11 @@ fn prepared(password: &Secret<String>) -> Result<Secret<Vec<u8>>, PasswordError>
     Ok(Secret::new(normal_form(password.expose()).into_bytes()))
 }
 
+/// Whether two passwords are the same once hashed.
+pub fn are_same(one: &Secret<String>, another: &Secret<String>) -> bool {
+    normal_form(one.expose()) == normal_form(another.expose())
+}
+
 /// A password as it is hashed and measured.
 pub(super) fn normal_form(password: &str) -> String {
     let blank = |c: char| {

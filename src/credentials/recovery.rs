@@ -3,9 +3,7 @@
 //! Eighty random bits each, so that a plain SHA-256 is enough to keep them by: nobody searches 2^80,
 //! and the store has to find one by its hash.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
-use crate::secret::{Secret, random_bytes};
+use crate::secret::{Secret, random_bytes, sha256};
 
 /// How many are made at enrolment.
 pub const COUNT: usize = 10;
@@ -63,12 +61,7 @@ impl RecoveryCode {
 
     /// As the store keeps it.
     pub fn hash(&self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        let made = digest(&SHA256, self.0.expose().as_bytes());
-        for (byte, made) in hash.iter_mut().zip(made.as_ref()) {
-            *byte = *made;
-        }
-        hash
+        sha256(self.0.expose())
     }
 }
 

@@ -29,6 +29,7 @@ pub enum Action {
     SessionStarted,
     SessionEnded,
     SecondFactorEnrolled,
+    TotpUsed,
     RecoveryCodeUsed,
     TokenAdded,
 }
@@ -85,6 +86,7 @@ impl Action {
             Self::SessionStarted => "session-started",
             Self::SessionEnded => "session-ended",
             Self::SecondFactorEnrolled => "second-factor-enrolled",
+            Self::TotpUsed => "totp-used",
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
         }

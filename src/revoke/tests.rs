@@ -135,6 +135,7 @@ async fn a_new_password_ends_every_session() {
         user: ada.id,
         phc: Secret::new("$argon2id$".to_owned()),
         link: None,
+        as_of: None,
     };
     let outcome = house.revoker.set_password(change, event()).await.unwrap();
     assert_eq!(outcome.sessions_ended, 1);

@@ -1,11 +1,10 @@
 //! The token of a session: 256 random bits in the browser's cookie, and nowhere else.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::TokenHash;
-use crate::secret::{Secret, random_bytes};
+use crate::secret::{Secret, random_bytes, sha256};
 
 /// A token as the browser has it.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ impl Token {
 
     /// The key of its session.
     pub fn hash(&self) -> TokenHash {
-        hash(self.0.expose())
+        TokenHash(sha256(self.0.expose()))
     }
 
     /// The key of the session that a cookie value would name, without keeping the value; `None` for
@@ -35,19 +34,8 @@ impl Token {
     pub fn hash_of(cookie_value: &str) -> Option<TokenHash> {
         let symbol = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let possible = cookie_value.len() == LENGTH && cookie_value.bytes().all(symbol);
-        possible.then(|| hash(cookie_value))
+        possible.then(|| TokenHash(sha256(cookie_value)))
     }
-}
-
-fn hash(text: &str) -> TokenHash {
-    let mut hash = [0; 32];
-    for (byte, made) in hash
-        .iter_mut()
-        .zip(digest(&SHA256, text.as_bytes()).as_ref())
-    {
-        *byte = *made;
-    }
-    TokenHash(hash)
 }
 
 #[cfg(test)]

@@ -173,6 +173,7 @@ async fn a_set_up_link_sets_one_password() {
         user: ada,
         phc: Secret::new("$argon2id$".to_owned()),
         link: Some(hash),
+        as_of: None,
     };
     store.commit(link([1; 32]), event()).await.unwrap();
     store.commit(link([2; 32]), event()).await.unwrap();

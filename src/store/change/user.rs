@@ -32,6 +32,9 @@ pub struct SetPassword {
     /// The hash of a one-time link that must be alive and is spent by this:
     /// [`StoreError::LinkSpent`] otherwise.
     pub link: Option<[u8; 32]>,
+    /// The generation at which the old password was checked, where it was: [`StoreError::Stale`] if
+    /// it has moved on, or a change under way would undo one that came in between.
+    pub as_of: Option<Generation>,
 }
 
 /// Raises a user's generation and forgets the user's sessions. [`StoreError::NoSuchUser`].
@@ -130,12 +133,18 @@ impl Change for SetPassword {
             .execute(&mut *desk.connection)
             .await
             .map_err(failed(doing))?;
-        sqlx::query("UPDATE users SET password = $2 WHERE id = $1")
-            .bind(self.user.0)
-            .bind(self.phc.expose())
-            .execute(&mut *desk.connection)
-            .await
-            .map_err(failed(doing))?;
+        let written = sqlx::query(
+            "UPDATE users SET password = $2 WHERE id = $1 AND generation = coalesce($3, generation)",
+        )
+        .bind(self.user.0)
+        .bind(self.phc.expose())
+        .bind(self.as_of.map(Generation::number))
+        .execute(&mut *desk.connection)
+        .await
+        .map_err(failed(doing))?;
+        if written.rows_affected() != 1 {
+            return Err(StoreError::Stale);
+        }
         raise(desk, self.user).await
     }
 }

@@ -1,0 +1,479 @@
+//! From stranger to session, as types.
+//!
+//! ```text
+//! password ──> PasswordChecked ──┬─> Half (waits for a code) ──> SignedIn ──> session
+//!                                ├─> Half (waits for an app) ──> SignedIn ──> session
+//!                                └─> SignedIn, where no second factor is asked for
+//! ```
+//!
+//! Each step has a type of its own, which only the step before can make. A visitor who has given a
+//! right password holds a [`Half`]: another type in another table under another cookie, never a
+//! session. A session is kept only if the user's generation is still the one that was read together
+//! with the password hash (promise 2).
+
+mod pending;
+mod throttle;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::pending::Half;
+use self::pending::{Pending, Stage, Table};
+use self::throttle::CodeThrottle;
+use crate::clock::Clock;
+use crate::config::{Config, SecondFactor};
+use crate::credentials::password::{PasswordError, Passwords};
+use crate::credentials::recovery::{self, RecoveryCode};
+use crate::credentials::totp::{self, TotpError};
+use crate::model::{
+    Action, Actor, Event, FactorKind, SessionId, SessionRecord, TokenHash, User, UserName,
+};
+use crate::secret::Secret;
+use crate::session::{Session, Sessions, Token};
+use crate::store::change::{
+    EnrolTotp, RehashPassword, SpendRecoveryCode, SpendTotpStep, StartSession,
+};
+use crate::store::{SignInFacts, Store, StoreError};
+
+/// Signs people in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Login(Arc<Desk>);
+
+#[derive(Debug)]
+struct Desk {
+    store: Store,
+    sessions: Sessions,
+    passwords: Passwords,
+    second_factor: SecondFactor,
+    /// What an app calls the place: `ada@panel.example`.
+    host: String,
+    clock: Clock,
+    pending: Table,
+    codes: CodeThrottle,
+    /// Keeping a session and taking it into the table go in one order for all, or a session that the
+    /// store has ended for a newer one could enter the table after that one was told.
+    starting: tokio::sync::Mutex<()>,
+}
+
+/// From where somebody signs in.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub address: IpAddr,
+    /// Browser and system in words.
+    pub device: String,
+    /// The session that the browser showed; it ends when the new one begins.
+    pub replaces: Option<TokenHash>,
+}
+
+/// Where a right password leads.
+#[derive(Debug)]
+pub enum Next {
+    /// A code of the second factor is asked for.
+    SecondFactor(Half),
+    /// A second factor has to be enrolled first.
+    Enrol(Half),
+    /// Done.
+    SignedIn(NewSession),
+}
+
+/// A session that has begun: the token for the browser, and the session for everybody else.
+#[derive(Debug)]
+pub struct NewSession {
+    pub token: Token,
+    pub session: Arc<Session>,
+}
+
+/// A sign-in that is under way, as pages show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingView {
+    pub user: UserName,
+    pub waits_for: WaitsFor,
+}
+
+/// What a sign-in waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitsFor {
+    Code,
+    Enrolment,
+}
+
+/// What a person needs to enrol an app.
+pub struct Enrolment {
+    pub user: UserName,
+    pub secret_text: Secret<String>,
+    pub qr_svg: Secret<String>,
+}
+
+/// The first second factor is enrolled, and the person signed in.
+#[derive(Debug)]
+pub struct Enrolled {
+    pub session: NewSession,
+    /// To be shown once.
+    pub recovery_codes: Vec<RecoveryCode>,
+}
+
+/// Why a step of a sign-in did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// One answer for an unknown user, a wrong password, no password yet, and a disabled account.
+    #[error("the user name or the password is not right")]
+    Refused,
+    #[error("the code is not right, or has been used already")]
+    WrongCode,
+    #[error("too many wrong codes; try again in {} minutes", minutes(*retry_after))]
+    TooManyCodes { retry_after: Duration },
+    /// The step belongs to no sign-in that is under way.
+    #[error("this sign-in has ended; begin again")]
+    Expired,
+    #[error("too many sign-ins at once; try again in a moment")]
+    Busy { retry_after: Duration },
+    #[error("the password could not be checked")]
+    Password(#[source] PasswordError),
+    #[error(transparent)]
+    Totp(#[from] TotpError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Somebody who gave the right password of an enabled user, at the generation in `user`.
+struct PasswordChecked(SignInFacts);
+
+/// Somebody who has shown everything that is asked of this user.
+struct SignedIn {
+    user: User,
+    second_factor: Option<FactorKind>,
+}
+
+/// What "busy" asks people to wait.
+const MOMENT: Duration = Duration::from_secs(5);
+
+impl Login {
+    /// Sign-in over this store and table.
+    pub fn new(
+        store: Store,
+        sessions: Sessions,
+        passwords: Passwords,
+        config: &Config,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Desk {
+            store,
+            sessions,
+            passwords,
+            second_factor: config.second_factor.clone(),
+            host: config.gateway.external_url.host().to_owned(),
+            pending: Table::default(),
+            codes: CodeThrottle::default(),
+            clock,
+            starting: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The first step: name and password.
+    ///
+    /// # Errors
+    /// [`SignInError`]; so for every step.
+    pub async fn with_password(
+        &self,
+        name: &str,
+        password: Secret<String>,
+        from: &Origin,
+    ) -> Result<Next, SignInError> {
+        let checked = self.check_password(name, &password).await?;
+        let user = checked.0.user.clone();
+        if checked.0.totp.is_some() {
+            let half = self.wait_for(user, Stage::Code)?;
+            return Ok(Next::SecondFactor(half));
+        }
+        if self.0.second_factor.required_for(user.role) {
+            let secret = totp::new_secret();
+            let half = self.wait_for(user, Stage::Enrolment(secret))?;
+            return Ok(Next::Enrol(half));
+        }
+        let signed_in = SignedIn {
+            user,
+            second_factor: None,
+        };
+        self.start(signed_in, from).await.map(Next::SignedIn)
+    }
+
+    /// The sign-in that a cookie belongs to, while it is under way.
+    pub fn pending(&self, cookie: &str) -> Option<PendingView> {
+        let pending = self.0.pending.get(cookie, self.0.clock.now())?;
+        Some(PendingView {
+            user: pending.user.name,
+            waits_for: match pending.stage {
+                Stage::Code => WaitsFor::Code,
+                Stage::Enrolment(_) => WaitsFor::Enrolment,
+            },
+        })
+    }
+
+    /// The second step: a code of the app, or a recovery code.
+    pub async fn with_code(
+        &self,
+        cookie: &str,
+        code: &str,
+        from: &Origin,
+    ) -> Result<NewSession, SignInError> {
+        let pending = self.attempt(cookie)?;
+        let Stage::Code = pending.stage else {
+            return Err(SignInError::Expired);
+        };
+        let kind = match RecoveryCode::parse(code) {
+            Some(code) => self.spend_recovery_code(&pending.user, &code, from).await?,
+            None => self.spend_totp(&pending.user, code, from).await?,
+        };
+        self.finish(cookie, pending.user, kind, from).await
+    }
+
+    /// What the person needs to enrol an app, while the sign-in waits for that.
+    ///
+    /// # Errors
+    /// [`SignInError::Expired`], [`SignInError::Totp`]
+    pub fn enrolment(&self, cookie: &str) -> Result<Enrolment, SignInError> {
+        let pending = self.0.pending.get(cookie, self.0.clock.now());
+        let Some(Pending {
+            user,
+            stage: Stage::Enrolment(secret),
+        }) = pending
+        else {
+            return Err(SignInError::Expired);
+        };
+        let enrolment = totp::enrolment(&secret, user.name.as_str(), &self.0.host)?;
+        Ok(Enrolment {
+            user: user.name,
+            secret_text: enrolment.text,
+            qr_svg: enrolment.qr_svg,
+        })
+    }
+
+    /// The second step of the first sign-in: a code proves that the app has the secret.
+    pub async fn enrol(
+        &self,
+        cookie: &str,
+        code: &str,
+        from: &Origin,
+    ) -> Result<Enrolled, SignInError> {
+        let pending = self.attempt(cookie)?;
+        let Stage::Enrolment(secret) = pending.stage else {
+            return Err(SignInError::Expired);
+        };
+        let user = pending.user;
+        let step = totp::step_of(&secret, code, self.0.clock.wall())?;
+        let step = step.ok_or(SignInError::WrongCode)?;
+        let recovery_codes: Vec<_> = (0..recovery::COUNT)
+            .map(|_| RecoveryCode::random())
+            .collect();
+        let enrol = EnrolTotp {
+            user: user.id,
+            generation: user.generation,
+            secret,
+            step,
+            recovery_codes: recovery_codes.iter().map(RecoveryCode::hash).collect(),
+        };
+        let event = about(&user, Action::SecondFactorEnrolled, from);
+        self.0.store.commit(enrol, event).await.map_err(moved_on)?;
+        let session = self.finish(cookie, user, FactorKind::Totp, from).await?;
+        Ok(Enrolled {
+            session,
+            recovery_codes,
+        })
+    }
+
+    /// The same work and the same answer whoever is named.
+    async fn check_password(
+        &self,
+        name: &str,
+        password: &Secret<String>,
+    ) -> Result<PasswordChecked, SignInError> {
+        let facts = match UserName::parse(name) {
+            Ok(name) => self
+                .0
+                .store
+                .sign_in_facts(&name)
+                .await
+                .map_err(SignInError::Store)?,
+            Err(_) => None,
+        };
+        let stored = facts.as_ref().and_then(|facts| facts.password.as_ref());
+        let verified = match self.0.passwords.verify(password, stored).await {
+            Ok(verified) => verified,
+            Err(PasswordError::TooLong) => return Err(SignInError::Refused),
+            Err(PasswordError::Busy) => {
+                return Err(SignInError::Busy {
+                    retry_after: MOMENT,
+                });
+            }
+            Err(fault @ PasswordError::Failed) => return Err(SignInError::Password(fault)),
+        };
+        let enabled = facts.filter(|facts| verified.right && !facts.user.disabled);
+        let facts = enabled.ok_or(SignInError::Refused)?;
+        if verified.outdated {
+            self.rehash(&facts.user, password).await;
+        }
+        Ok(PasswordChecked(facts))
+    }
+
+    /// Brings the stored hash to today's costs. Fails nobody's sign-in.
+    async fn rehash(&self, user: &User, password: &Secret<String>) {
+        let Ok(phc) = self.0.passwords.hash(password).await else {
+            return;
+        };
+        let renewed = RehashPassword {
+            user: user.id,
+            generation: user.generation,
+            phc,
+        };
+        let event = Event::about(Actor::Gateway, Action::PasswordSet, &user.name)
+            .detail("the same password, hashed at today's costs");
+        if let Err(fault) = self.0.store.commit(renewed, event).await {
+            tracing::warn!(user = %user.name, %fault, "a password hash was not renewed");
+        }
+    }
+
+    fn wait_for(&self, user: User, stage: Stage) -> Result<Half, SignInError> {
+        let pending = Pending { user, stage };
+        self.0
+            .pending
+            .put(pending, self.0.clock.now())
+            .ok_or(SignInError::Busy {
+                retry_after: MOMENT,
+            })
+    }
+
+    /// Counts a try before it is looked at, so that many at once are not more than their number.
+    fn attempt(&self, cookie: &str) -> Result<Pending, SignInError> {
+        let now = self.0.clock.now();
+        let pending = self
+            .0
+            .pending
+            .attempt(cookie, now)
+            .ok_or(SignInError::Expired)?;
+        self.0
+            .codes
+            .attempt(pending.user.id, now)
+            .map_err(|retry_after| SignInError::TooManyCodes { retry_after })?;
+        Ok(pending)
+    }
+
+    async fn spend_totp(
+        &self,
+        user: &User,
+        code: &str,
+        from: &Origin,
+    ) -> Result<FactorKind, SignInError> {
+        let facts = self
+            .0
+            .store
+            .sign_in_facts(&user.name)
+            .await
+            .map_err(SignInError::Store)?;
+        let factor = facts
+            .and_then(|facts| facts.totp)
+            .ok_or(SignInError::Expired)?;
+        let step = totp::step_of(&factor.secret, code, self.0.clock.wall())?;
+        let spend = SpendTotpStep {
+            user: user.id,
+            step: step.ok_or(SignInError::WrongCode)?,
+        };
+        let event = about(user, Action::TotpUsed, from);
+        self.0.store.commit(spend, event).await.map_err(moved_on)?;
+        Ok(FactorKind::Totp)
+    }
+
+    async fn spend_recovery_code(
+        &self,
+        user: &User,
+        code: &RecoveryCode,
+        from: &Origin,
+    ) -> Result<FactorKind, SignInError> {
+        let spend = SpendRecoveryCode {
+            user: user.id,
+            hash: code.hash(),
+        };
+        let event = about(user, Action::RecoveryCodeUsed, from);
+        self.0.store.commit(spend, event).await.map_err(moved_on)?;
+        Ok(FactorKind::RecoveryCode)
+    }
+
+    /// Ends the transaction, which only one can, and begins the session.
+    async fn finish(
+        &self,
+        cookie: &str,
+        user: User,
+        kind: FactorKind,
+        from: &Origin,
+    ) -> Result<NewSession, SignInError> {
+        if !self.0.pending.take(cookie) {
+            return Err(SignInError::Expired);
+        }
+        self.0.codes.succeeded(user.id);
+        let signed_in = SignedIn {
+            user,
+            second_factor: Some(kind),
+        };
+        self.start(signed_in, from).await
+    }
+
+    async fn start(&self, who: SignedIn, from: &Origin) -> Result<NewSession, SignInError> {
+        let token = Token::random();
+        let now = self.0.clock.now();
+        let record = SessionRecord {
+            token: token.hash(),
+            id: SessionId::random(),
+            user: who.user.id,
+            generation: who.user.generation,
+            created: now,
+            last_seen: now,
+            address: from.address,
+            device: from.device.clone(),
+            second_factor: who.second_factor,
+        };
+        let start = StartSession {
+            record: record.clone(),
+            max_per_user: self.0.sessions.limits().max_per_user,
+            replaces: from.replaces,
+        };
+        let event = about(&who.user, Action::SessionStarted, from).detail(from.device.clone());
+        let turn = self.0.starting.lock().await;
+        let admitted = self.0.store.commit(start, event).await.map_err(moved_on)?;
+        let ended: Vec<_> = admitted
+            .outcome()
+            .ended
+            .iter()
+            .filter_map(|token| self.0.sessions.remove(token))
+            .collect();
+        let session = self.0.sessions.admit(record, who.user);
+        drop(turn);
+        self.0.sessions.cut(&ended).await;
+        session
+            .map(|session| NewSession { token, session })
+            .ok_or(SignInError::Expired)
+    }
+}
+
+/// A condition of the store that did not hold, as the step that it belongs to.
+fn moved_on(fault: StoreError) -> SignInError {
+    match fault {
+        StoreError::CodeSpent => SignInError::WrongCode,
+        StoreError::Stale | StoreError::FactorExists => SignInError::Expired,
+        fault => SignInError::Store(fault),
+    }
+}
+
+fn about(user: &User, action: Action, from: &Origin) -> Event {
+    let actor = Actor::User {
+        name: user.name.clone(),
+        address: from.address,
+    };
+    Event::about(actor, action, &user.name)
+}
+
+fn minutes(span: Duration) -> u64 {
+    span.as_secs().div_ceil(60)
+}
+
+#[cfg(test)]
+mod tests;

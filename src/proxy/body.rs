@@ -1,0 +1,238 @@
+//! Bodies in both directions: streamed as they come, with a clock on the client's, and cut when the
+//! session ends.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::upstream::Lease;
+use crate::clock::Clock;
+use crate::session::{Exchange, Session};
+
+/// How long a client may send nothing of a body that it has begun.
+pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
+
+/// What a request's body is doing, as the one who waits for the answer sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    begun: Instant,
+    /// Milliseconds after `begun` at which the body last moved on or ended.
+    moved: AtomicU64,
+    fault: AtomicU8,
+}
+
+/// How a client's body ended badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum BodyFault {
+    Silent = 1,
+    Broken = 2,
+    Cut = 3,
+}
+
+/// The body of a request to a panel.
+#[derive(Debug)]
+pub(super) struct RequestBody(Option<ClientBody>);
+
+#[derive(Debug)]
+struct ClientBody {
+    incoming: Incoming,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    idle: Pin<Box<Sleep>>,
+    /// The clock runs only while the client is waited for.
+    is_waiting: bool,
+    progress: Progress,
+    /// What the client sends keeps its session alive.
+    session: Option<(Arc<Session>, Clock)>,
+}
+
+/// The body of a panel's answer. Holds its exchange until it is over.
+#[derive(Debug)]
+pub(super) struct ResponseBody {
+    incoming: Incoming,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    lease: Option<Lease>,
+    /// Seen by its end, which for a chunked body is known by nothing else.
+    has_ended: bool,
+    _exchange: Exchange,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(State {
+            begun: Instant::now(),
+            moved: AtomicU64::new(0),
+            fault: AtomicU8::new(0),
+        }))
+    }
+
+    /// When the request last moved on: from then on the panel is waited for.
+    pub(super) fn last_moved(&self) -> Instant {
+        self.0.begun + Duration::from_millis(self.0.moved.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn client_fault(&self) -> Option<BodyFault> {
+        match self.0.fault.load(Ordering::Relaxed) {
+            1 => Some(BodyFault::Silent),
+            2 => Some(BodyFault::Broken),
+            3 => Some(BodyFault::Cut),
+            _ => None,
+        }
+    }
+
+    fn moved_on(&self) {
+        let millis = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.moved.store(millis, Ordering::Relaxed);
+    }
+
+    fn failed(&self, fault: BodyFault) -> io::Error {
+        self.0.fault.store(fault as u8, Ordering::Relaxed);
+        io::Error::other("the client's body ended badly")
+    }
+}
+
+impl RequestBody {
+    pub(super) fn of_client(
+        incoming: Incoming,
+        exchange: &Exchange,
+        progress: Progress,
+        clock: Clock,
+    ) -> Self {
+        if incoming.is_end_stream() {
+            return Self::empty();
+        }
+        Self(Some(ClientBody {
+            incoming,
+            cut: Box::pin(exchange.cut().clone().cancelled_owned()),
+            idle: Box::pin(tokio::time::sleep(BODY_IDLE)),
+            is_waiting: false,
+            progress,
+            session: exchange.session().cloned().map(|session| (session, clock)),
+        }))
+    }
+
+    pub(super) fn empty() -> Self {
+        Self(None)
+    }
+}
+
+impl ClientBody {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(self.progress.failed(BodyFault::Cut))));
+        }
+        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => return self.poll_idle(cx),
+        };
+        self.is_waiting = false;
+        self.progress.moved_on();
+        if let Some((session, clock)) = &self.session {
+            session.touch(clock.now());
+        }
+        Poll::Ready(match frame {
+            // Trailers could carry fields that the head may not (RFC 9110 §6.5.1): dropped.
+            Some(Ok(frame)) if frame.is_trailers() => None,
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(_)) => Some(Err(self.progress.failed(BodyFault::Broken))),
+            None => None,
+        })
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.idle.as_mut().reset(Instant::now() + BODY_IDLE);
+        }
+        ready!(self.idle.as_mut().poll(cx));
+        Poll::Ready(Some(Err(self.progress.failed(BodyFault::Silent))))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut self.0 {
+            Some(body) => body.poll(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|body| body.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Some(body) => body.incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, exchange: Exchange, lease: Lease) -> Self {
+        Self {
+            incoming,
+            cut: Box::pin(exchange.cut().clone().cancelled_owned()),
+            lease: Some(lease),
+            has_ended: false,
+            _exchange: exchange,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        // An error, not an end: a cut answer must not look complete.
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(io::Error::other("the session has ended"))));
+        }
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        self.has_ended = frame.is_none();
+        Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    /// A connection whose answer was read to its end serves again; any other is closed.
+    fn drop(&mut self) {
+        let is_whole = self.has_ended || self.incoming.is_end_stream();
+        if let Some(lease) = self.lease.take().filter(|_| is_whole) {
+            lease.give_back();
+        }
+    }
+}

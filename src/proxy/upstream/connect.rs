@@ -1,0 +1,189 @@
+//! Reaching a panel: plain TCP, TLS with public roots or a CA of one's own, or a UNIX socket.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::UpstreamError;
+use crate::config::{Panel, Upstream};
+
+/// Makes connections to one panel. Cheap to clone.
+#[derive(Clone)]
+pub struct Connector(Arc<Way>);
+
+enum Way {
+    Http(String, u16),
+    Https(String, u16, TlsConnector, ServerName<'static>),
+    Unix(PathBuf),
+}
+
+/// A connection to a panel.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+impl Connector {
+    /// The way to a panel as configured.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Roots`] when the CA file can't be used, [`UpstreamError::ServerName`].
+    pub fn to_panel(panel: &Panel) -> Result<Self, UpstreamError> {
+        let way = match &panel.upstream {
+            Upstream::Http { host, port } => Way::Http(host.clone(), *port),
+            Upstream::Unix(path) => Way::Unix(path.clone()),
+            Upstream::Https { host, port } => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| UpstreamError::ServerName(host.clone()))?;
+                let tls = tls(panel.upstream_ca.as_deref())?;
+                Way::Https(host.clone(), *port, tls, name)
+            }
+        };
+        Ok(Self(Arc::new(way)))
+    }
+
+    pub(super) async fn connect(&self) -> io::Result<Stream> {
+        Ok(match &*self.0 {
+            Way::Http(host, port) => Stream::Tcp(tcp(host, *port).await?),
+            Way::Https(host, port, tls, name) => {
+                let stream = tls.connect(name.clone(), tcp(host, *port).await?).await?;
+                Stream::Tls(Box::new(stream))
+            }
+            Way::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+        })
+    }
+}
+
+impl fmt::Display for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Way::Http(host, port) => write!(f, "http://{host}:{port}"),
+            Way::Https(host, port, ..) => write!(f, "https://{host}:{port}"),
+            Way::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connector({self})")
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    // An IPv6 address stands in brackets in a URL, and without them here.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
+    let roots = match ca {
+        Some(path) => roots_in(path).map_err(|fault| UpstreamError::Roots {
+            path: path.display().to_string(),
+            fault,
+        })?,
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|fault| UpstreamError::Roots {
+            path: "public roots".to_owned(),
+            fault: fault.to_string(),
+        })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|fault| fault.to_string())?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|fault| fault.to_string())?;
+        roots.add(certificate).map_err(|fault| fault.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    Ok(roots)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! As much of WebSocket (RFC 6455) as a tunnel needs: the handshake's proof, where a frame ends, and
+//! the frame that closes.
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::secret::random_bytes;
+
+/// Why a tunnel is closed from the middle (RFC 6455 §7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// The session has ended.
+    SessionEnded,
+    /// The gateway restarts; the page may come back.
+    Restart,
+}
+
+/// Follows a stream of frames, to know whether it stands between two of them.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// What is known of the header of the next frame.
+    header: Vec<u8>,
+    /// What is still to come of the payload of this one.
+    payload: u64,
+}
+
+/// A `Sec-WebSocket-Key`.
+pub(super) fn fresh_key() -> String {
+    STANDARD.encode(random_bytes::<16>())
+}
+
+/// The `Sec-WebSocket-Accept` that answers a key (RFC 6455 §4.2.2).
+pub(super) fn accept_of(key: &str) -> String {
+    const SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    STANDARD.encode(digest(
+        &SHA1_FOR_LEGACY_USE_ONLY,
+        format!("{key}{SUFFIX}").as_bytes(),
+    ))
+}
+
+impl CloseReason {
+    /// The close frame of a server (RFC 6455 §5.5.1): unmasked, with status and reason.
+    pub(super) fn frame(self) -> Vec<u8> {
+        let (status, text): (u16, &str) = match self {
+            Self::SessionEnded => (1008, "the session has ended"),
+            Self::Restart => (1012, "the gateway restarts"),
+        };
+        // Both texts are shorter than the 125 bytes of a control frame.
+        let length = u8::try_from(2 + text.len()).unwrap_or(2);
+        let mut frame = vec![0x88, length];
+        frame.extend_from_slice(&status.to_be_bytes());
+        frame.extend_from_slice(text.as_bytes());
+        frame
+    }
+}
+
+impl Frames {
+    /// The next bytes of the stream.
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = self.payload.min(bytes.len() as u64);
+            self.payload -= skipped;
+            // At the most the length of the slice, as the line before has it.
+            bytes = bytes
+                .get(usize::try_from(skipped).unwrap_or(0)..)
+                .unwrap_or_default();
+            while self.payload == 0 {
+                let Some((&byte, rest)) = bytes.split_first() else {
+                    return;
+                };
+                bytes = rest;
+                self.header.push(byte);
+                if let Some(payload) = payload_of(&self.header) {
+                    self.header.clear();
+                    self.payload = payload;
+                }
+            }
+        }
+    }
+
+    /// Whether a frame may follow here.
+    pub(super) fn is_between(&self) -> bool {
+        self.payload == 0 && self.header.is_empty()
+    }
+}
+
+/// The length of the payload behind a header, once the header is whole (RFC 6455 §5.2).
+fn payload_of(header: &[u8]) -> Option<u64> {
+    let lengths = *header.get(1)?;
+    let mask = if lengths & 0x80 == 0 { 0 } else { 4 };
+    let extended = match lengths & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    if header.len() < 2 + extended + mask {
+        return None;
+    }
+    match extended {
+        0 => Some(u64::from(lengths & 0x7f)),
+        _ => header.get(2..2 + extended).map(|bytes| {
+            bytes
+                .iter()
+                .fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proof_is_that_of_the_standard() {
+        // RFC 6455 §1.3
+        assert_eq!(
+            accept_of("dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+    }
+
+    #[test]
+    fn frames_are_followed_however_the_stream_is_split() {
+        let mut stream = vec![0x81, 5];
+        stream.extend_from_slice(b"hello");
+        stream.extend_from_slice(&[0x82, 126, 1, 0]);
+        stream.extend_from_slice(&[7; 256]);
+        stream.extend_from_slice(&[0x89, 0]);
+        stream.extend_from_slice(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        stream.extend_from_slice(&vec![7; 65536]);
+        stream.extend_from_slice(&[0x81, 0x82, 1, 2, 3, 4, 9, 9]);
+        let boundaries = [0, 7, 267, 269, 65815, 65823];
+        for step in [1, 2, 3, 1000, 65536] {
+            let mut frames = Frames::default();
+            let mut at = 0;
+            assert!(frames.is_between());
+            for part in stream.chunks(step) {
+                frames.pass(part);
+                at += part.len();
+                assert_eq!(
+                    frames.is_between(),
+                    boundaries.contains(&at),
+                    "at {at}, by {step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_close_frame_says_why() {
+        let frame = CloseReason::SessionEnded.frame();
+        assert_eq!(frame[..4], [0x88, 23, 0x03, 0xf0]);
+        assert_eq!(&frame[4..], b"the session has ended");
+    }
+}

@@ -1,0 +1,233 @@
+//! People: added, set up by one-time links, and their passwords set.
+//!
+//! Every password that is set goes through [`Revoker::set_password`], so it ends every session of its
+//! user; there is no other way to set one.
+
+mod setup;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use self::setup::SetupLink;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::password::{self, PasswordError, Passwords};
+use crate::credentials::policy::{self, Weakness};
+use crate::login::{Login, SignInError};
+use crate::model::{Action, Actor, Event, Generation, Role, User, UserName};
+use crate::revoke::{Outcome, RevokeError, Revoker};
+use crate::secret::Secret;
+use crate::session::Session;
+use crate::store::change::{AddUser, SetPassword};
+use crate::store::{Person, Store, StoreError};
+
+/// Manages people. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Users(Arc<Desk>);
+
+#[derive(Debug)]
+struct Desk {
+    store: Store,
+    revoker: Revoker,
+    login: Login,
+    passwords: Passwords,
+    config: Arc<Config>,
+    clock: Clock,
+}
+
+/// Why a change of a user was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    #[error(transparent)]
+    Weak(#[from] Weakness),
+    #[error("there is no such user")]
+    Unknown,
+    #[error("there is a user of this name already")]
+    NameTaken,
+    #[error("this link has been used, has expired, or was replaced by a newer one")]
+    LinkSpent,
+    #[error("the current password is not right")]
+    WrongPassword,
+    #[error("the new password is the current one; take another")]
+    SamePassword,
+    #[error("too many sign-ins at once; try again in a moment")]
+    Busy,
+    #[error("the password could not be hashed")]
+    Password(#[source] PasswordError),
+    /// The password is set; the sign-in after it was refused.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error(transparent)]
+    Revoke(RevokeError),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl Users {
+    /// People over these rooms.
+    pub fn new(
+        store: Store,
+        revoker: Revoker,
+        login: Login,
+        passwords: Passwords,
+        config: Arc<Config>,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Desk {
+            store,
+            revoker,
+            login,
+            passwords,
+            config,
+            clock,
+        }))
+    }
+
+    /// Adds a user without a password, with the link to set one.
+    ///
+    /// # Errors
+    /// [`UsersError`]; so for every verb here.
+    pub async fn add(
+        &self,
+        name: UserName,
+        role: Role,
+        email: Option<String>,
+        actor: Actor,
+    ) -> Result<(User, SetupLink), UsersError> {
+        let event =
+            Event::about(actor.clone(), Action::UserAdded, &name).detail(format!("as {role}"));
+        let add = AddUser {
+            name: name.clone(),
+            role,
+            email,
+        };
+        self.0.store.commit(add, event).await?;
+        let user = self.user(&name).await?;
+        let link = self.renew_setup_link(&user, actor).await?;
+        Ok((user, link))
+    }
+
+    /// Everybody, by name.
+    pub async fn list(&self) -> Result<Vec<Person>, UsersError> {
+        Ok(self.0.store.people().await?)
+    }
+
+    /// Sets somebody's password; every session of that user ends.
+    pub async fn set_password(
+        &self,
+        name: &UserName,
+        password: Secret<String>,
+        actor: Actor,
+    ) -> Result<Outcome, UsersError> {
+        let user = self.user(name).await?;
+        self.judge(&user, &password)?;
+        let event = Event::about(actor, Action::PasswordSet, name);
+        self.set(&user, &password, None, None, event).await
+    }
+
+    /// Sets one's own password, with the current one as proof; every session ends, this one too.
+    pub async fn change_own_password(
+        &self,
+        session: &Session,
+        current: Secret<String>,
+        new: Secret<String>,
+        from: IpAddr,
+    ) -> Result<Outcome, UsersError> {
+        let name = &session.user().name;
+        let facts = self
+            .0
+            .store
+            .sign_in_facts(name)
+            .await?
+            .ok_or(UsersError::Unknown)?;
+        let verified = self
+            .0
+            .passwords
+            .verify(&current, facts.password.as_ref())
+            .await;
+        match verified {
+            Ok(verified) if verified.right => {}
+            Ok(_) | Err(PasswordError::TooLong) => return Err(UsersError::WrongPassword),
+            Err(fault) => return Err(fault.into()),
+        }
+        self.judge(&facts.user, &new)?;
+        if password::are_same(&current, &new) {
+            return Err(UsersError::SamePassword);
+        }
+        let actor = Actor::User {
+            name: name.clone(),
+            address: from,
+        };
+        let event = Event::about(actor, Action::PasswordSet, name);
+        // A session that ended meanwhile, or a password that was changed, is in the generation.
+        let as_of = Some(session.generation());
+        self.set(&facts.user, &new, None, as_of, event).await
+    }
+
+    async fn set(
+        &self,
+        user: &User,
+        password: &Secret<String>,
+        link: Option<[u8; 32]>,
+        as_of: Option<Generation>,
+        event: Event,
+    ) -> Result<Outcome, UsersError> {
+        // Hashed before the transaction: the one writer must not wait for it.
+        let phc = self.0.passwords.hash(password).await?;
+        let change = SetPassword {
+            user: user.id,
+            phc,
+            link,
+            as_of,
+        };
+        Ok(self.0.revoker.set_password(change, event).await?)
+    }
+
+    fn judge(&self, user: &User, password: &Secret<String>) -> Result<(), UsersError> {
+        let min_length = self.0.config.min_password_length(user.role);
+        Ok(policy::judge(
+            password.expose(),
+            min_length,
+            user.name.as_str(),
+        )?)
+    }
+
+    async fn user(&self, name: &UserName) -> Result<User, UsersError> {
+        self.0.store.user(name).await?.ok_or(UsersError::Unknown)
+    }
+}
+
+impl From<StoreError> for UsersError {
+    fn from(fault: StoreError) -> Self {
+        match fault {
+            StoreError::NameTaken => Self::NameTaken,
+            StoreError::NoSuchUser => Self::Unknown,
+            StoreError::LinkSpent => Self::LinkSpent,
+            fault => Self::Store(fault),
+        }
+    }
+}
+
+impl From<RevokeError> for UsersError {
+    fn from(fault: RevokeError) -> Self {
+        match fault {
+            RevokeError::Store(fault @ (StoreError::NoSuchUser | StoreError::LinkSpent)) => {
+                fault.into()
+            }
+            fault => Self::Revoke(fault),
+        }
+    }
+}
+
+impl From<PasswordError> for UsersError {
+    fn from(fault: PasswordError) -> Self {
+        match fault {
+            PasswordError::Busy => Self::Busy,
+            PasswordError::TooLong => Self::Weak(Weakness::Long),
+            PasswordError::Failed => Self::Password(fault),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! People over a real store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Users, UsersError};
+use crate::clock::{Clock, Hand, Timestamp};
+use crate::config::Config;
+use crate::credentials::password::Passwords;
+use crate::login::{Login, Next, Origin};
+use crate::model::{Actor, Role, UserName};
+use crate::revoke::Revoker;
+use crate::secret::Secret;
+use crate::session::Sessions;
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+
+struct House {
+    _folder: tempfile::TempDir,
+    users: Users,
+    sessions: Sessions,
+    hand: Hand,
+}
+
+async fn house() -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+    let text = "[second_factor]\nrequired = [\"administrator\"]\n[[panel]]\nupstream = \"http://127.0.0.1:1\"";
+    let config = Arc::new(Config::parse(text, Path::new("test.toml")).unwrap());
+    let store = Store::open(folder.path(), clock.clone()).await.unwrap();
+    let sessions = Sessions::new(config.session, clock.clone());
+    let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
+    let passwords = Passwords::with_costs(64, 1).unwrap();
+    let login = Login::new(
+        store.clone(),
+        sessions.clone(),
+        passwords.clone(),
+        &config,
+        clock.clone(),
+    );
+    let users = Users::new(store, revoker, login, passwords, config, clock);
+    House {
+        _folder: folder,
+        users,
+        sessions,
+        hand,
+    }
+}
+
+impl House {
+    async fn add(&self, name: &str, role: Role) -> String {
+        let added = self
+            .users
+            .add(UserName::parse(name).unwrap(), role, None, Actor::Operator)
+            .await;
+        added.unwrap().1.token.expose().clone()
+    }
+
+    async fn set_up(&self, token: &str, password: &str) -> Result<Next, UsersError> {
+        self.users.set_up(token, secret(password), &from()).await
+    }
+}
+
+fn secret(text: &str) -> Secret<String> {
+    Secret::new(text.to_owned())
+}
+
+fn from() -> Origin {
+    Origin {
+        address: "192.0.2.1".parse().unwrap(),
+        device: "curl".to_owned(),
+        replaces: None,
+    }
+}
+
+#[tokio::test]
+async fn a_link_sets_one_password_and_leads_on() {
+    let house = house().await;
+    let link = house.add("ada", Role::Administrator).await;
+    assert_eq!(
+        house.users.setup_user(&link).await.unwrap().name.as_str(),
+        "ada"
+    );
+    let short = house.set_up(&link, "short").await;
+    assert!(
+        matches!(short, Err(UsersError::Weak(_))),
+        "and the link is not spent by it"
+    );
+    let (one, two) = tokio::join!(
+        house.set_up(&link, "plum tractor elbow"),
+        house.set_up(&link, "elbow tractor plum"),
+    );
+    let won = [one, two]
+        .into_iter()
+        .filter(|outcome| matches!(outcome, Ok(Next::Enrol(_))))
+        .count();
+    assert_eq!(won, 1);
+    assert!(matches!(
+        house.users.setup_user(&link).await,
+        Err(UsersError::LinkSpent)
+    ));
+}
+
+#[tokio::test]
+async fn a_link_dies_with_a_newer_one_and_after_a_day() {
+    let house = house().await;
+    let first = house.add("ada", Role::Operator).await;
+    let ada = house.users.setup_user(&first).await.unwrap();
+    let second = house
+        .users
+        .renew_setup_link(&ada, Actor::Operator)
+        .await
+        .unwrap();
+    assert!(matches!(
+        house.users.setup_user(&first).await,
+        Err(UsersError::LinkSpent)
+    ));
+    house.hand.advance(Duration::from_secs(24 * 60 * 60));
+    let late = house
+        .set_up(second.token.expose(), "plum tractor elbow")
+        .await;
+    assert!(matches!(late, Err(UsersError::LinkSpent)));
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once() {
+    let house = house().await;
+    house.add("ada", Role::Operator).await;
+    let again = house
+        .users
+        .add(
+            UserName::parse("Ada").unwrap(),
+            Role::Manager,
+            None,
+            Actor::Operator,
+        )
+        .await;
+    assert!(matches!(again, Err(UsersError::NameTaken)));
+}
+
+#[tokio::test]
+async fn ones_own_password_takes_the_current_one_and_ends_every_session() {
+    let house = house().await;
+    let link = house.add("ada", Role::Operator).await;
+    let Next::SignedIn(new) = house.set_up(&link, "plum tractor elbow").await.unwrap() else {
+        panic!("operators need no second factor here");
+    };
+    let change = |current: &'static str, next: &'static str| {
+        let (users, session) = (house.users.clone(), new.session.clone());
+        async move {
+            let from = "192.0.2.1".parse().unwrap();
+            users
+                .change_own_password(&session, secret(current), secret(next), from)
+                .await
+        }
+    };
+    let wrong = change("tractor plum elbow", "elbow plum tractor").await;
+    assert!(matches!(wrong, Err(UsersError::WrongPassword)));
+    let same = change("plum tractor elbow", "plum tractor elbow").await;
+    assert!(matches!(same, Err(UsersError::SamePassword)));
+    // Without a second factor a password needs fifteen characters.
+    let short = change("plum tractor elbow", "elbow tractor").await;
+    assert!(matches!(short, Err(UsersError::Weak(_))));
+    let outcome = change("plum tractor elbow", "elbow plum tractor")
+        .await
+        .unwrap();
+    assert_eq!(outcome.sessions_ended, 1);
+    assert_eq!(house.sessions.count(), 0);
+    let late = change("elbow plum tractor", "tractor elbow plum").await;
+    assert!(
+        late.is_err(),
+        "the session has ended, so it changes nothing"
+    );
+}
