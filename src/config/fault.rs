@@ -14,7 +14,7 @@ pub struct Fault {
     pub place: Option<(usize, usize)>,
     /// What is wrong, and what would be right.
     pub message: String,
-    file: PathBuf,
+    pub file: PathBuf,
 }
 
 /// Every fault of a configuration, in the order of the file. One line each.

@@ -27,6 +27,7 @@ pub use panel::{IdentityHeaders, Panel};
 pub use rule::{Allow, Rule};
 pub use session::SessionLimits;
 pub use sign_in::{PasswordPolicy, SecondFactor};
+pub use value::duration as parse_duration;
 
 use crate::model::Role;
 use fault::Report;

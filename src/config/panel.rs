@@ -159,14 +159,16 @@ fn upstream(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Upstre
     }
 }
 
-/// Letters, digits, `-`, `_` and `.`: it stands in pages and logs.
+/// It stands in pages and logs.
 fn panel_name(text: &str) -> Result<String, String> {
-    let possible = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(possible) {
+    let length = text.chars().count();
+    let printable = !text.chars().any(char::is_control) && text.trim() == text;
+    if (1..=64).contains(&length) && printable {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{text:?} is no name for a panel; 1 to 64 letters, digits, - _ and . are possible"
+            "{text:?} is no name for a panel; 1 to 64 characters are possible, and no blank at \
+             either end"
         ))
     }
 }

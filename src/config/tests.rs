@@ -203,7 +203,7 @@ const BAD_SECTIONS: &[(&str, &str)] = &[
 
 /// Lines inside the panel, and what is said of them.
 const BAD_PANELS: &[(&str, &str)] = &[
-    ("name = \"a b\"", "no name for a panel"),
+    ("name = \" b\"", "no name for a panel"),
     ("host = \"a:1\"", "without its port"),
     ("upstream_ca = \"ca.pem\"", "begins with https://"),
     ("cookies = \"no\"", "\"pass\" is"),

@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::written::nearest;
 use crate::model::Role;
 
-/// `"90s"`, `"30m"`, `"12h"`, `"7d"`: at least a second, at most [`LONGEST_DAYS`].
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// `"90s"`, `"30m"`, `"12h"`, `"7d"`: at least a second, at most ten years.
+///
+/// # Errors
+/// A sentence that says how durations are written.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is no duration; write it like \"90s\", \"30m\", \"12h\" or \"7d\"");
     let unit = text.chars().last().ok_or_else(wrong)?;

@@ -1,0 +1,39 @@
+//! Which configuration is meant.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::failure::{Done, Failure};
+use crate::config::Config;
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    /// The configuration [default: config/portcullis.toml, then /etc/portcullis/portcullis.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The configuration file: the named one, else the first of the usual ones that exists.
+    pub(super) fn file(&self) -> Done<PathBuf> {
+        if let Some(named) = &self.config {
+            return Ok(named.clone());
+        }
+        let usual = USUAL.iter().map(Path::new).find(|file| file.exists());
+        usual.map(Path::to_owned).ok_or_else(|| {
+            Failure::usage(format!(
+                "there is no configuration: neither {} exists; name one with --config FILE",
+                USUAL.join(" nor ")
+            ))
+        })
+    }
+
+    /// The configuration, which has to be without fault.
+    pub(super) fn read(&self) -> Done<Config> {
+        Ok(Config::load(&self.file()?)?)
+    }
+}
+
+const USUAL: [&str; 2] = ["config/portcullis.toml", "/etc/portcullis/portcullis.toml"];

@@ -1,0 +1,127 @@
+//! Calls for programs, and for the command line.
+//!
+//! Three doors lead here: the HTTPS listener, where a token is asked for; the management socket, whose
+//! owner may do everything; and this process itself, when the command line works on the store while no
+//! gateway runs. Behind them is one table of calls ([`calls`]), and behind that the same verbs as
+//! behind the pages: a revocation is the same function everywhere.
+
+mod caller;
+mod calls;
+mod order;
+mod people;
+mod refusal;
+mod revocations;
+mod token;
+mod tokens;
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+pub use self::caller::Door;
+use self::order::{Fields, Order};
+use crate::accept::Connection;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::User;
+use crate::revoke::Revoker;
+use crate::store::Store;
+use crate::users::Users;
+use crate::wire::{Body, Problem, Request, Response};
+
+/// The management API. Cheap to clone.
+#[derive(Clone)]
+pub struct Management {
+    verbs: Arc<Verbs>,
+}
+
+/// What the calls have at hand.
+struct Verbs {
+    users: Users,
+    revoker: Revoker,
+    store: Store,
+    config: Arc<Config>,
+    clock: Clock,
+}
+
+impl Management {
+    /// The API over these rooms.
+    pub fn new(
+        users: Users,
+        revoker: Revoker,
+        store: Store,
+        config: Arc<Config>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            verbs: Arc::new(Verbs {
+                users,
+                revoker,
+                store,
+                config,
+                clock,
+            }),
+        }
+    }
+
+    /// Answers a request that came over a connection: the socket's when it knows who is at its other
+    /// end, else the listener's.
+    pub async fn answer(&self, connection: Arc<Connection>, request: Request) -> Response {
+        let door = connection
+            .owner()
+            .map_or(Door::Listener, |uid| Door::Socket { uid });
+        self.answer_at(door, request).await
+    }
+
+    /// Answers a request that came through `door`.
+    pub async fn answer_at(&self, door: Door, request: Request) -> Response {
+        self.carry_out(door, request)
+            .await
+            .unwrap_or_else(Problem::into_response)
+    }
+
+    /// The order of the checks: the call, the browser, the caller, the body. What is refused has read
+    /// nothing of the body.
+    async fn carry_out(&self, door: Door, request: Request) -> Result<Response, Problem> {
+        let (head, body) = request.into_parts();
+        caller::refuse_browsers(door, &head.headers)?;
+        let (call, user) = calls::find(&head.method, head.uri.path())?;
+        let verbs = &self.verbs;
+        let now = verbs.clock.now();
+        let caller = caller::admit(door, call.access, &head.headers, &verbs.store, now).await?;
+        let order = Order {
+            caller,
+            user: user.map(str::to_owned),
+            body: Fields::read(&head.headers, body).await?,
+        };
+        (call.carry_out)(Arc::clone(verbs), order).await
+    }
+}
+
+impl Verbs {
+    /// The user whom the path names.
+    async fn user(&self, order: &Order) -> Result<User, Problem> {
+        let name = order.user().ok_or_else(refusal::unknown_user)?;
+        let user = self.store.user(&name).await.map_err(refusal::of_store)?;
+        user.ok_or_else(refusal::unknown_user)
+    }
+}
+
+/// `GET /healthz`: the process is there and answers.
+fn alive() -> Response {
+    answer_json(StatusCode::OK, &json!({ "status": "ok" }))
+}
+
+fn answer_json(status: StatusCode, value: &Value) -> Response {
+    let mut response = Response::new(Body::from(value.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

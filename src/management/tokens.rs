@@ -1,0 +1,75 @@
+//! Making management tokens: at the socket only, so that no token can make another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::order::Order;
+use super::token::ApiToken;
+use super::{Verbs, answer_json, refusal};
+use crate::clock::Timestamp;
+use crate::config::parse_duration;
+use crate::model::{Action, Event, Scope};
+use crate::store::StoreError;
+use crate::store::change::AddToken;
+use crate::wire::{Problem, Response};
+
+/// Makes a token and shows its secret, this once.
+pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
+    let body = &mut order.body;
+    let name = body.parsed("name", token_name);
+    let name = body.needed("name", name);
+    let scopes = body
+        .list("scopes", str::parse::<Scope>)
+        .map(without_doubles);
+    if scopes.as_ref().is_some_and(Vec::is_empty) {
+        body.fault::<()>("scopes", "at least one scope is needed");
+    }
+    let scopes = body.needed("scopes", scopes);
+    let lasts: Option<Duration> = body.parsed("expires", parse_duration);
+    body.finish()?;
+    let (Some(name), Some(scopes)) = (name, scopes) else {
+        return Err(refusal::incomplete());
+    };
+
+    let token = ApiToken::random();
+    let expires = lasts.map(|lasts| verbs.clock.now().plus(lasts));
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let event = Event::general(order.caller.actor(), Action::TokenAdded)
+        .detail(format!("{name} for {}", names.join(", ")));
+    let document = json!({
+        "name": &name,
+        "scopes": names,
+        "expires": expires.map(Timestamp::rfc3339),
+        "token": token.text(),
+    });
+    let change = AddToken {
+        name,
+        hash: token.hash(),
+        scopes,
+        expires,
+    };
+    match verbs.store.commit(change, event).await {
+        Ok(_) => Ok(answer_json(StatusCode::CREATED, &document)),
+        Err(fault @ StoreError::TokenNameTaken) => Err(refusal::conflict("name", &fault)),
+        Err(fault) => Err(refusal::of_store(fault)),
+    }
+}
+
+fn token_name(text: &str) -> Result<String, &'static str> {
+    let possible = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(possible) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a token has 1 to 64 letters, digits, - _ . or @")
+    }
+}
+
+fn without_doubles(scopes: Vec<Scope>) -> Vec<Scope> {
+    Scope::ALL
+        .into_iter()
+        .filter(|scope| scopes.contains(scope))
+        .collect()
+}

@@ -1,0 +1,179 @@
+//! One's own account: where one is signed in, ending that, and the password.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use http::StatusCode;
+use maud::Markup;
+
+use super::asked::{Asked, Posted, sign_in_first};
+use super::csrf::Binding;
+use super::done::Done;
+use super::logout::{self, left};
+use super::page::{self, see_other};
+use super::refusal::{self, Answer, Refusal, failed, not_acceptable, password_complaint};
+use super::view::{Complaint, account as view};
+use super::{Desk, step};
+use crate::model::{Action, SessionId};
+use crate::revoke::RevokeError;
+use crate::session::Session;
+use crate::store::StoreError;
+use crate::users::UsersError;
+use crate::wire::Problem;
+
+pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
+    let session = asked.session(&desk)?;
+    let done = asked.query("done").and_then(|word| Done::read(&word));
+    let facts = Facts::read(&desk, session).await?;
+    let document = facts.draw(&desk, done.map(Done::sentence), None);
+    Ok(page::answer(StatusCode::OK, document))
+}
+
+/// Ends one of the person's own sessions.
+pub(super) async fn end_session(
+    State(desk): State<Arc<Desk>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let session = mine(&desk, &posted).await?;
+    let id = SessionId::from_text(id);
+    // Another person's session is not found either.
+    let doomed = desk.sessions.of_user_by_id(session.user().id, &id);
+    let doomed = doomed.ok_or_else(no_such_session)?;
+    logout::end(&desk, &posted, &doomed).await?;
+    if doomed.id() == session.id() {
+        return Ok(left(Done::LoggedOut));
+    }
+    Ok(see_other(&format!(
+        "{}?done={}",
+        step::ACCOUNT,
+        Done::SessionEnded.word()
+    )))
+}
+
+pub(super) async fn log_out_everywhere(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
+    let session = mine(&desk, &posted).await?;
+    let event = logout::event(&posted, &session, Action::SessionsEnded)
+        .detail("log out of all devices, on the account page");
+    desk.revoker
+        .end_user(session.user(), event)
+        .await
+        .map_err(|cause| failed("logging out of all devices", &cause))?;
+    Ok(left(Done::LoggedOutEverywhere))
+}
+
+pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
+    let session = mine(&desk, &posted).await?;
+    let current = posted.form.required("current_password")?;
+    let new = posted.form.required("new_password")?;
+    if new.expose() != posted.form.required("new_password_again")?.expose() {
+        let field = "new_password_again";
+        let problem = not_acceptable(field, refusal::DIFFER);
+        return Err(complain(&desk, session, problem, Some(field)).await);
+    }
+    let client = posted.asked.visit.client;
+    let changed = desk
+        .users
+        .change_own_password(&session, current.clone(), new.clone(), client)
+        .await;
+    match changed {
+        Ok(_) => Ok(left(Done::PasswordChanged)),
+        // The session was ended, or the password changed, while this one was being hashed.
+        Err(UsersError::Revoke(RevokeError::Store(StoreError::Stale))) => Err(sign_in_first()),
+        Err(error) => {
+            let (problem, field) = password_complaint(error, "new_password");
+            Err(complain(&desk, session, problem, field).await)
+        }
+    }
+}
+
+/// The session, if the form was made for it.
+async fn mine(desk: &Desk, posted: &Posted) -> Result<Arc<Session>, Refusal> {
+    let session = posted.asked.session(desk)?;
+    if posted.fits(&desk.form_key, Binding::Session(session.token_hash()))? {
+        return Ok(session);
+    }
+    Err(out_of_date(desk, session).await)
+}
+
+/// The account page again, with forms that fit.
+pub(super) async fn out_of_date(desk: &Desk, session: Arc<Session>) -> Refusal {
+    complain(desk, session, refusal::out_of_date(), None).await
+}
+
+async fn complain(
+    desk: &Desk,
+    session: Arc<Session>,
+    problem: Problem,
+    field: Option<&'static str>,
+) -> Refusal {
+    match Facts::read(desk, session).await {
+        Ok(facts) => Refusal::on_form(problem, |problem| {
+            facts.draw(desk, None, Some(Complaint::of(problem, field)))
+        }),
+        Err(failure) => failure.into(),
+    }
+}
+
+/// What the account page is drawn from.
+struct Facts {
+    session: Arc<Session>,
+    all: Vec<Arc<Session>>,
+    factor: view::Factor,
+}
+
+impl Facts {
+    async fn read(desk: &Desk, session: Arc<Session>) -> Result<Self, Problem> {
+        let people = desk.users.list().await;
+        let people = people.map_err(|cause| failed("reading an account", &cause))?;
+        let me = people
+            .iter()
+            .find(|person| person.user.id == session.user().id);
+        let factor = match me {
+            Some(me) if !me.second_factors.is_empty() => view::Factor::App {
+                recovery_codes: me.recovery_codes,
+            },
+            _ => view::Factor::None,
+        };
+        Ok(Self {
+            all: desk.sessions.of(session.user().id),
+            session,
+            factor,
+        })
+    }
+
+    fn draw(&self, desk: &Desk, notice: Option<&str>, complaint: Option<Complaint<'_>>) -> Markup {
+        let user = self.session.user();
+        let rows: Vec<_> = self.all.iter().map(|session| self.row(session)).collect();
+        view::account(&view::Account {
+            csrf: &desk
+                .form_key
+                .field(Binding::Session(self.session.token_hash())),
+            user: user.name.as_str(),
+            role: user.role.as_str(),
+            email: user.email.as_deref(),
+            sessions: &rows,
+            factor: self.factor,
+            min_length: desk.config.min_password_length(user.role),
+            now: desk.clock.now(),
+            notice,
+            complaint,
+        })
+    }
+
+    fn row<'a>(&self, session: &'a Session) -> view::SessionRow<'a> {
+        view::SessionRow {
+            id: session.id().as_str(),
+            device: session.device(),
+            address: session.address().to_string(),
+            created: session.created(),
+            last_seen: session.last_seen(),
+            is_this: session.id() == self.session.id(),
+        }
+    }
+}
+
+fn no_such_session() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such session")
+        .detail("this session is not there; it may have ended already")
+}

@@ -1,0 +1,128 @@
+//! What a handler is handed: who asks, and for a POST a form that this site sent.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts};
+use http::request::Parts;
+
+use super::csrf::{self, Binding, FormKey};
+use super::form::Form;
+use super::refusal::{Refusal, unauthorized};
+use super::{Desk, step};
+use crate::gate::Visit;
+use crate::login::Origin;
+use crate::session::{Session, device_name};
+use crate::wire::cookie::{self, Found};
+use crate::wire::{NextPath, Request};
+
+/// A request to a page.
+pub(super) struct Asked {
+    pub(super) visit: Visit,
+    pub(super) parts: Parts,
+}
+
+/// A form that was posted by a page of this site. Whose it is, the handler checks: it knows what the
+/// form is bound to.
+pub(super) struct Posted {
+    pub(super) asked: Asked,
+    pub(super) form: Form,
+}
+
+impl FromRequestParts<Arc<Desk>> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Desk>) -> Result<Self, Refusal> {
+        let visit = parts.extensions.remove::<Visit>();
+        Ok(Self {
+            // The portal put it there; without it nobody is signed in.
+            visit: visit.ok_or_else(|| unauthorized("sign-in needed", "nobody was recognised"))?,
+            parts: parts.clone(),
+        })
+    }
+}
+
+impl FromRequest<Arc<Desk>> for Posted {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        csrf::check_site(&parts, &desk.origin)?;
+        let asked = Asked::from_request_parts(&mut parts, desk).await?;
+        let form = Form::read(&parts.headers, body).await?;
+        Ok(Self { asked, form })
+    }
+}
+
+impl Asked {
+    /// A value of the query; what can't be read is not there.
+    pub(super) fn query(&self, name: &'static str) -> Option<String> {
+        let form = Form::parse(self.parts.uri.query()?).ok()?;
+        let value = form.optional(name).ok()??;
+        Some(value.expose().clone())
+    }
+
+    /// Where the person wanted to go.
+    pub(super) fn next(&self) -> NextPath {
+        let next = self.query("next");
+        next.and_then(|text| NextPath::parse(&text))
+            .unwrap_or_else(NextPath::home)
+    }
+
+    /// The sign-in that is under way in this browser.
+    pub(super) fn sign_in_cookie(&self) -> Option<&str> {
+        match cookie::find(&self.parts.headers, cookie::SIGN_IN) {
+            Found::One(value) => Some(value),
+            Found::None | Found::Conflict => None,
+        }
+    }
+
+    /// The live session; a person without one goes to sign in, and then to the account page.
+    ///
+    /// It is looked up once more: between head and body of a form it may have been ended.
+    pub(super) fn session(&self, desk: &Desk) -> Result<Arc<Session>, Refusal> {
+        let now = desk.clock.now();
+        let shown = self.visit.session.as_ref().map(|shown| shown.token_hash());
+        let Some(session) = shown.and_then(|shown| desk.sessions.find(&shown, now).ok()) else {
+            return Err(sign_in_first());
+        };
+        session.touch(now);
+        Ok(session)
+    }
+
+    /// From where somebody signs in.
+    pub(super) fn origin(&self) -> Origin {
+        let agent = self.parts.headers.get(http::header::USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok());
+        Origin {
+            address: self.visit.client,
+            device: device_name(agent.unwrap_or_default()),
+            replaces: self.visit.session.as_ref().map(|old| old.token_hash()),
+        }
+    }
+}
+
+impl Posted {
+    /// Whether the form belongs to what the browser holds.
+    ///
+    /// # Errors
+    /// 400 for a field that is there twice.
+    pub(super) fn fits(&self, key: &FormKey, binding: Binding<'_>) -> Result<bool, Refusal> {
+        let field = self.form.optional("csrf")?;
+        Ok(field.is_some_and(|field| key.fits(binding, field.expose())))
+    }
+
+    /// Where the person wanted to go, from the form.
+    pub(super) fn next(&self) -> Result<NextPath, Refusal> {
+        let next = self.form.optional("next")?;
+        Ok(next
+            .and_then(|text| NextPath::parse(text.expose()))
+            .unwrap_or_else(NextPath::home))
+    }
+}
+
+/// Nobody is signed in; a person goes to do that, and comes back to the account page.
+pub(super) fn sign_in_first() -> Refusal {
+    let problem = unauthorized("sign-in needed", "this request shows no live session");
+    let account = NextPath::parse(step::ACCOUNT).unwrap_or_else(NextPath::home);
+    Refusal::elsewhere(problem, step::to_login(&account, None))
+}

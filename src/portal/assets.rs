@@ -1,0 +1,75 @@
+//! The style sheet and the icon: compiled in, named after their content, kept by browsers for good.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+
+use crate::wire::{Body, Response};
+
+/// A file that pages refer to.
+struct Asset {
+    path: String,
+    kind: &'static str,
+    content: &'static str,
+}
+
+/// Where the style sheet is.
+pub(super) fn style_path() -> &'static str {
+    &STYLE.path
+}
+
+/// Where the icon is.
+pub(super) fn icon_path() -> &'static str {
+    &ICON.path
+}
+
+/// The file at a path, if there is one.
+pub(super) fn find(path: &str) -> Option<Response> {
+    let asset: &Asset = [&STYLE, &ICON].into_iter().find(|a| a.path == path)?;
+    let mut response = Response::new(Body::from(asset.content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=31536000, immutable"),
+    );
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Some(response)
+}
+
+fn asset(extension: &str, kind: &'static str, content: &'static str) -> Asset {
+    let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, content.as_bytes()));
+    let mark = hash.get(..12).unwrap_or_default();
+    Asset {
+        path: format!("/.portcullis/assets/portcullis-{mark}.{extension}"),
+        kind,
+        content,
+    }
+}
+
+static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    asset(
+        "css",
+        "text/css; charset=utf-8",
+        include_str!("assets/style.css"),
+    )
+});
+static ICON: LazyLock<Asset> =
+    LazyLock::new(|| asset("svg", "image/svg+xml", include_str!("assets/icon.svg")));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_by_its_whole_name_only() {
+        assert!(find(style_path()).is_some());
+        assert!(find(icon_path()).is_some());
+        assert!(find("/.portcullis/assets/portcullis.css").is_none());
+        assert!(find("/.portcullis/assets/").is_none());
+    }
+}

@@ -1,0 +1,73 @@
+//! What has just happened, told on the next page: a word in the address, never a text from it.
+
+/// Something that a page was left with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    PasswordSet,
+    LoggedOut,
+    LoggedOutEverywhere,
+    PasswordChanged,
+    SessionEnded,
+    /// A sign-in took too long, or was given too many wrong codes.
+    StartAgain,
+}
+
+impl Done {
+    const ALL: [Self; 6] = [
+        Self::PasswordSet,
+        Self::LoggedOut,
+        Self::LoggedOutEverywhere,
+        Self::PasswordChanged,
+        Self::SessionEnded,
+        Self::StartAgain,
+    ];
+
+    /// The word for the address.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::PasswordSet => "password-set",
+            Self::LoggedOut => "logged-out",
+            Self::LoggedOutEverywhere => "logged-out-everywhere",
+            Self::PasswordChanged => "password-changed",
+            Self::SessionEnded => "session-ended",
+            Self::StartAgain => "start-again",
+        }
+    }
+
+    /// The sentence on the page.
+    pub(super) const fn sentence(self) -> &'static str {
+        match self {
+            Self::PasswordSet => "Your password is set. Sign in with it.",
+            Self::LoggedOut => "You are logged out.",
+            Self::LoggedOutEverywhere => {
+                "You are logged out of all devices. Everything that was open is cut."
+            }
+            Self::PasswordChanged => {
+                "Your password is changed, and you are logged out of all devices. Sign in with the \
+                 new password."
+            }
+            Self::SessionEnded => "The session is ended. What it had open is cut.",
+            Self::StartAgain => {
+                "This sign-in took too long, or had too many wrong codes. Please begin again."
+            }
+        }
+    }
+
+    /// Reads a word; anything else says nothing.
+    pub(super) fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|done| done.word() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_the_address_says_nothing() {
+        for done in Done::ALL {
+            assert_eq!(Done::read(done.word()), Some(done));
+        }
+        assert_eq!(Done::read("Call 555-0100 to unlock your account"), None);
+    }
+}

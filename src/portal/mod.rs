@@ -1,0 +1,162 @@
+//! Pages for people, under `/.portcullis/`.
+//!
+//! [`Portal::answer`] takes what the gate found out about the visitor and the request, and answers
+//! with a page, a redirect or a refusal. All pages work without scripts. What is done here is done by
+//! the verbs of `login`, `users` and `revoke`; the portal reads forms, keeps the cookies and draws.
+
+mod account;
+mod asked;
+mod assets;
+mod csrf;
+mod done;
+mod enrol;
+mod form;
+mod login;
+mod logout;
+mod page;
+mod refusal;
+mod second_factor;
+mod setup;
+mod step;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, Method};
+use tower_service::Service;
+
+use self::csrf::FormKey;
+pub use self::refusal::error_page;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gate::{Visit, forget_browser};
+use crate::login::Login;
+use crate::revoke::Revoker;
+use crate::session::Sessions;
+use crate::users::Users;
+use crate::wire::{Body, Request, Response, cookie, negotiate};
+
+/// The gateway's own pages. Cheap to clone.
+#[derive(Clone)]
+pub struct Portal {
+    router: Router,
+}
+
+/// What the pages work with.
+struct Desk {
+    login: Login,
+    users: Users,
+    revoker: Revoker,
+    sessions: Sessions,
+    form_key: FormKey,
+    config: Arc<Config>,
+    clock: Clock,
+    /// The scheme, host and port that people type.
+    origin: String,
+}
+
+impl Portal {
+    /// Pages over these verbs. `form_key` comes from the store, so that a form outlives a restart.
+    pub fn new(
+        login: Login,
+        users: Users,
+        revoker: Revoker,
+        sessions: Sessions,
+        form_key: [u8; 32],
+        config: Arc<Config>,
+        clock: Clock,
+    ) -> Self {
+        let desk = Desk {
+            login,
+            users,
+            revoker,
+            sessions,
+            form_key: FormKey::new(form_key),
+            origin: config.gateway.external_url.to_string(),
+            config,
+            clock,
+        };
+        Self {
+            router: routes(Arc::new(desk)),
+        }
+    }
+
+    /// Answers one request to a path of the portal.
+    pub async fn answer(&self, visit: Visit, mut request: Request) -> Response {
+        let method = request.method().clone();
+        let is_read = method == Method::GET || method == Method::HEAD;
+        if let Some(asset) = assets::find(request.uri().path()).filter(|_| is_read) {
+            return bodiless_for_head(&method, asset);
+        }
+        let wants_page = negotiate::wants_page(&method, request.headers());
+        let is_stale = visit.stale_cookie;
+        request.extensions_mut().insert(visit);
+        let response = match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let mut response = refusal::finish(response, wants_page);
+        if is_stale && !sets_session(response.headers()) {
+            forget_browser(response.headers_mut());
+        }
+        bodiless_for_head(&method, response)
+    }
+}
+
+impl Desk {
+    /// The host that people know.
+    fn site(&self) -> &str {
+        self.config.gateway.external_url.authority()
+    }
+}
+
+fn routes(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/.portcullis/setup", get(setup::show).post(setup::post))
+        .route("/.portcullis/login", get(login::show).post(login::post))
+        .route(
+            "/.portcullis/second-factor",
+            get(second_factor::show).post(second_factor::post),
+        )
+        .route("/.portcullis/enrol", get(enrol::show).post(enrol::post))
+        .route("/.portcullis/logout", post(logout::post))
+        .route("/.portcullis/account", get(account::show))
+        .route(
+            "/.portcullis/account/password",
+            post(account::change_password),
+        )
+        .route(
+            "/.portcullis/account/logout-all",
+            post(account::log_out_everywhere),
+        )
+        .route(
+            "/.portcullis/account/sessions/{id}/end",
+            post(account::end_session),
+        )
+        .fallback(refusal::no_such_page)
+        .method_not_allowed_fallback(refusal::wrong_method)
+        .with_state(desk)
+}
+
+fn sets_session(headers: &HeaderMap) -> bool {
+    let start = format!("{}=", cookie::SESSION);
+    headers
+        .get_all(SET_COOKIE)
+        .iter()
+        .any(|line| line.as_bytes().starts_with(start.as_bytes()))
+}
+
+/// RFC 9110 §9.3.2: the head of an answer to HEAD is that of GET, and there is no body.
+fn bodiless_for_head(method: &Method, response: Response) -> Response {
+    if method == Method::HEAD {
+        response.map(|_| Body::empty())
+    } else {
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! How a portal page says no: one refusal, seen as a page by people and as a document by programs.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use axum::response::IntoResponse;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use maud::Markup;
+
+use super::view::problem::problem as problem_page;
+use super::{page, view};
+use crate::users::UsersError;
+use crate::wire::{Body, Problem, Response};
+
+/// Why a request was not done. Who reads it is not known yet, so it is drawn at the end, by [`finish`].
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    problem: Problem,
+    people_see: Seen,
+}
+
+/// What a person is shown in place of the document.
+#[derive(Debug, Clone)]
+enum Seen {
+    /// The page for problems.
+    ErrorPage,
+    /// The form again, with the complaint on it.
+    Form(Markup),
+    /// The page to go to first, by 303.
+    Elsewhere(String),
+}
+
+/// What a handler comes to.
+pub(super) type Answer = Result<Response, Refusal>;
+
+impl Refusal {
+    /// A problem that the form itself shows; one with a reference number has the page that explains it.
+    pub(super) fn on_form(problem: Problem, form: impl FnOnce(&Problem) -> Markup) -> Self {
+        let people_see = match problem.reference() {
+            Some(_) => Seen::ErrorPage,
+            None => Seen::Form(form(&problem)),
+        };
+        Self {
+            problem,
+            people_see,
+        }
+    }
+
+    /// A problem that a person leaves by going to another page.
+    pub(super) fn elsewhere(problem: Problem, path: String) -> Self {
+        Self {
+            problem,
+            people_see: Seen::Elsewhere(path),
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            people_see: Seen::ErrorPage,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The page for whatever went wrong, with the status and the header fields of the problem.
+pub fn error_page(problem: &Problem) -> Response {
+    with_headers(
+        problem,
+        page::answer(problem.status(), problem_page(problem)),
+    )
+}
+
+/// Draws the refusal that an answer carries, if it is one.
+pub(super) fn finish(mut response: Response, wants_page: bool) -> Response {
+    let Some(Refusal {
+        problem,
+        people_see,
+    }) = response.extensions_mut().remove()
+    else {
+        return response;
+    };
+    let mut drawn = match people_see {
+        _ if !wants_page => problem.into_response(),
+        Seen::ErrorPage => error_page(&problem),
+        Seen::Form(form) => with_headers(&problem, page::answer(problem.status(), form)),
+        Seen::Elsewhere(path) => with_headers(&problem, page::see_other(&path)),
+    };
+    // The router says which methods there are.
+    drawn.headers_mut().extend(response.headers().clone());
+    drawn
+}
+
+fn with_headers(problem: &Problem, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in problem.headers() {
+        headers.append(name, value.clone());
+    }
+    response
+}
+
+pub(super) async fn no_such_page() -> Refusal {
+    Problem::new(StatusCode::NOT_FOUND, "no such page")
+        .detail("the gateway has no page of this name")
+        .into()
+}
+
+pub(super) async fn wrong_method() -> Refusal {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not possible here")
+        .detail("this page does not take the method of the request")
+        .into()
+}
+
+/// The form does not belong to what the browser holds now: somebody signed in or out meanwhile, or
+/// the form is forged. Either way a fresh one does no harm.
+pub(super) fn out_of_date() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "form out of date")
+        .detail("This form was out of date, so nothing was done. Here is a fresh one.")
+}
+
+/// What was typed can't be taken. `field` names it for programs.
+pub(super) fn not_acceptable(field: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not acceptable")
+        .detail(detail)
+        .field("field", field)
+}
+
+/// RFC 9110 §15.5.2: a 401 says how to authenticate.
+pub(super) fn unauthorized(title: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, title)
+        .detail(detail)
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Portcullis"))
+}
+
+/// More sign-ins at once than the machine can check.
+pub(super) fn busy(retry_after: Duration) -> Problem {
+    wait(
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
+            .detail("Too many people are signing in at this moment. Try again in a few seconds."),
+        retry_after,
+    )
+}
+
+/// A second factor is not guessed (F3).
+pub(super) fn too_many_codes(retry_after: Duration) -> Problem {
+    let minutes = match retry_after.as_secs().div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    wait(
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many codes").detail(format!(
+            "There were too many wrong codes. Try again in {minutes}."
+        )),
+        retry_after,
+    )
+}
+
+fn wait(problem: Problem, retry_after: Duration) -> Problem {
+    problem.header(RETRY_AFTER, retry_after.as_secs().max(1).into())
+}
+
+/// The gateway's own fault: the cause goes to the log, the person gets the number to find it by.
+pub(super) fn failed(doing: &'static str, cause: &dyn Display) -> Problem {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the gateway could not do it",
+    )
+    .detail("nothing was promised; try again in a moment")
+    .referenced();
+    let reference = problem.reference().unwrap_or_default();
+    tracing::error!(reference, %cause, "{doing}");
+    problem
+}
+
+/// Why a password was not set, and the field to look at; `new` is the one with the new password.
+pub(super) fn password_complaint(
+    error: UsersError,
+    new: &'static str,
+) -> (Problem, Option<&'static str>) {
+    match error {
+        UsersError::Weak(weakness) => {
+            let problem = not_acceptable(new, view::sentence(&weakness.to_string()));
+            (problem, Some(new))
+        }
+        UsersError::WrongPassword => {
+            let field = "current_password";
+            let problem = not_acceptable(field, "The current password is not right.");
+            (problem, Some(field))
+        }
+        UsersError::SamePassword => {
+            let problem = not_acceptable(new, "This is your current password. Take another one.");
+            (problem, Some(new))
+        }
+        UsersError::Busy => (busy(Duration::from_secs(5)), None),
+        other => (failed("setting a password", &other), None),
+    }
+}
+
+pub(super) const DIFFER: &str = "The two passwords differ. Type the same one twice.";

@@ -1,0 +1,98 @@
+//! The page behind a one-time link: whoever holds the link chooses the password.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+
+use super::asked::{Asked, Posted};
+use super::csrf::Stranger;
+use super::done::Done;
+use super::page::see_other;
+use super::refusal::{
+    Answer, DIFFER, Refusal, failed, not_acceptable, out_of_date, password_complaint,
+};
+use super::view::{Complaint, sign_in};
+use super::{Desk, page, step};
+use crate::model::User;
+use crate::users::UsersError;
+use crate::wire::{NextPath, Problem};
+
+pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
+    let stranger = Stranger::of(&asked.parts);
+    let token = token(&asked)?;
+    let user = holder(&desk, &token).await?;
+    let form = draw(&desk, &stranger, &token, &user, None);
+    Ok(stranger.remembered(page::answer(StatusCode::OK, form)))
+}
+
+pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
+    let stranger = Stranger::of(&posted.asked.parts);
+    let token = token(&posted.asked)?;
+    let user = holder(&desk, &token).await?;
+    let again = |problem: Problem, field| {
+        Refusal::on_form(stranger.remembered_in(problem), |problem| {
+            let complaint = Complaint::of(problem, field);
+            draw(&desk, &stranger, &token, &user, Some(complaint))
+        })
+    };
+    if !posted.fits(&desk.form_key, stranger.binding())? {
+        return Err(again(out_of_date(), None));
+    }
+    let password = posted.form.required("password")?;
+    if password.expose() != posted.form.required("password_again")?.expose() {
+        let problem = not_acceptable("password_again", DIFFER);
+        return Err(again(problem, Some("password_again")));
+    }
+    let origin = posted.asked.origin();
+    match desk.users.set_up(&token, password.clone(), &origin).await {
+        Ok(step) => Ok(step::go_on(&step, &NextPath::home())),
+        Err(UsersError::LinkSpent) => Err(no_such_link().into()),
+        // The password is set all the same.
+        Err(UsersError::SignIn(_)) => Ok(see_other(&step::to_login(
+            &NextPath::home(),
+            Some(Done::PasswordSet),
+        ))),
+        Err(error) => {
+            let (problem, field) = password_complaint(error, "password");
+            Err(again(problem, field))
+        }
+    }
+}
+
+fn draw(
+    desk: &Desk,
+    stranger: &Stranger,
+    token: &str,
+    user: &User,
+    complaint: Option<Complaint<'_>>,
+) -> maud::Markup {
+    sign_in::setup(&sign_in::Setup {
+        csrf: &desk.form_key.field(stranger.binding()),
+        token,
+        user: user.name.as_str(),
+        min_length: desk.config.min_password_length(user.role),
+        complaint,
+    })
+}
+
+fn token(asked: &Asked) -> Result<String, Problem> {
+    asked.query("token").ok_or_else(no_such_link)
+}
+
+/// Whose link it is.
+async fn holder(desk: &Desk, token: &str) -> Result<User, Problem> {
+    match desk.users.setup_user(token).await {
+        Ok(user) => Ok(user),
+        Err(UsersError::LinkSpent) => Err(no_such_link()),
+        Err(cause) => Err(failed("reading a set-up link", &cause)),
+    }
+}
+
+/// One answer for a link that never was, was used, has expired or was replaced.
+fn no_such_link() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "this link does not work").detail(
+        "It has been used, has expired, or was replaced by a newer one; see that it is whole, or ask \
+         an administrator for a new one. If you have set your password already, sign in",
+    )
+}

@@ -1,0 +1,150 @@
+//! From one step of signing in to the next: paths, cookies, and what refusals of a step mean.
+//!
+//! The session cookie is given at the last step only; the cookies of the way there go with it.
+
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Desk;
+use super::asked::Asked;
+use super::csrf::Binding;
+use super::done::Done;
+use super::page::see_other;
+use super::refusal::{Refusal, busy, failed, too_many_codes, unauthorized};
+use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
+use crate::model::UserName;
+use crate::wire::{NextPath, Problem, Response, cookie};
+
+pub(super) const ACCOUNT: &str = "/.portcullis/account";
+pub(super) const ENROL: &str = "/.portcullis/enrol";
+pub(super) const SECOND_FACTOR: &str = "/.portcullis/second-factor";
+const LOGIN: &str = "/.portcullis/login";
+
+/// A sign-in that waits for its next step.
+pub(super) struct UnderWay<'a> {
+    pub(super) cookie: &'a str,
+    pub(super) user: UserName,
+    pub(super) waits_for: WaitsFor,
+}
+
+impl UnderWay<'_> {
+    /// What the forms of this sign-in are bound to.
+    pub(super) fn binding(&self) -> Binding<'_> {
+        Binding::SignIn(self.cookie)
+    }
+}
+
+/// The sign-in that is under way in this browser; without one the person begins again.
+pub(super) fn under_way<'a>(
+    desk: &Desk,
+    asked: &'a Asked,
+    next: &NextPath,
+) -> Result<UnderWay<'a>, Refusal> {
+    let cookie = asked.sign_in_cookie();
+    let known = cookie.and_then(|cookie| Some((cookie, desk.login.pending(cookie)?)));
+    match known {
+        Some((cookie, pending)) => Ok(UnderWay {
+            cookie,
+            user: pending.user,
+            waits_for: pending.waits_for,
+        }),
+        None => Err(begin_again(asked, next)),
+    }
+}
+
+/// To the step that a right password leads to.
+pub(super) fn go_on(step: &Next, next: &NextPath) -> Response {
+    match step {
+        Next::SecondFactor(half) => half_way(SECOND_FACTOR, half, next),
+        Next::Enrol(half) => half_way(ENROL, half, next),
+        Next::SignedIn(new) => {
+            let mut response = see_other(next.as_str());
+            let_in(response.headers_mut(), new);
+            response
+        }
+    }
+}
+
+fn half_way(path: &str, half: &Half, next: &NextPath) -> Response {
+    let mut response = see_other(&with_next(path, next));
+    response.headers_mut().append(
+        SET_COOKIE,
+        cookie::set(cookie::SIGN_IN, half.cookie_value()),
+    );
+    response
+}
+
+/// Gives the browser its session, and takes what it needed on the way.
+pub(super) fn let_in(headers: &mut HeaderMap, new: &NewSession) {
+    headers.append(
+        SET_COOKIE,
+        cookie::set(cookie::SESSION, new.token.cookie_value()),
+    );
+    headers.append(SET_COOKIE, cookie::clear(cookie::SIGN_IN));
+    headers.append(SET_COOKIE, cookie::clear(cookie::FORM));
+}
+
+/// A path of the portal that leads on to `next`.
+pub(super) fn with_next(path: &str, next: &NextPath) -> String {
+    if *next == NextPath::home() {
+        return path.to_owned();
+    }
+    let next = utf8_percent_encode(next.as_str(), NON_ALPHANUMERIC);
+    format!("{path}?next={next}")
+}
+
+/// The login page, which says what has happened and leads on to `next`.
+pub(super) fn to_login(next: &NextPath, done: Option<Done>) -> String {
+    let path = with_next(LOGIN, next);
+    match done {
+        Some(done) => {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            format!("{path}{joint}done={}", done.word())
+        }
+        None => path,
+    }
+}
+
+/// There is no sign-in under way. A person who has finished it goes on, others begin again.
+pub(super) fn begin_again(asked: &Asked, next: &NextPath) -> Refusal {
+    let problem = unauthorized("no sign-in under way", "begin again on the login page");
+    if asked.visit.session.is_some() {
+        return Refusal::elsewhere(problem, next.to_string());
+    }
+    let was_shown = asked.sign_in_cookie().is_some();
+    let done = was_shown.then_some(Done::StartAgain);
+    Refusal::elsewhere(
+        problem.header(SET_COOKIE, cookie::clear(cookie::SIGN_IN)),
+        to_login(next, done),
+    )
+}
+
+/// What a refused step means to the person; `None`: begin again.
+pub(super) fn complaint(error: SignInError) -> Option<Problem> {
+    match error {
+        // One sentence for an unknown name, a wrong password and a disabled account (F6).
+        SignInError::Refused => Some(unauthorized(
+            "not signed in",
+            "The user name or the password is not right.",
+        )),
+        SignInError::WrongCode => Some(unauthorized(
+            "code not right",
+            "This code is not right, or it has been used already. Wait for the next one.",
+        )),
+        SignInError::TooManyCodes { retry_after } => Some(too_many_codes(retry_after)),
+        SignInError::Busy { retry_after } => Some(busy(retry_after)),
+        SignInError::Expired => None,
+        cause @ (SignInError::Password(_) | SignInError::Totp(_) | SignInError::Store(_)) => {
+            Some(failed("signing in", &cause))
+        }
+    }
+}
+
+/// A step that was refused before there was a form to complain on.
+pub(super) fn refused(error: SignInError, asked: &Asked, next: &NextPath) -> Refusal {
+    match complaint(error) {
+        Some(problem) => problem.into(),
+        None => begin_again(asked, next),
+    }
+}

@@ -1,0 +1,297 @@
+//! The ways that people take.
+
+use super::browser::{Browser, House, PASSWORD, Seen, twice};
+use crate::model::Role;
+use crate::wire::cookie;
+
+const LOGIN: &str = "/.portcullis/login";
+const SECOND_FACTOR: &str = "/.portcullis/second-factor";
+const ACCOUNT: &str = "/.portcullis/account";
+
+/// A person with an app, set up by a link; the secret of the app and the page with the codes.
+async fn set_up(house: &House, browser: &mut Browser<'_>, name: &str) -> (String, Seen) {
+    let link = house.invite(name, Role::Administrator).await;
+    let page = browser.get(&link).await;
+    assert!(page.body.contains(name), "{page:?}");
+    let seen = browser.submit(&page, &link, &twice(PASSWORD)).await;
+    assert_eq!((seen.status, seen.location()), (303, "/.portcullis/enrol"));
+    let page = browser.get("/.portcullis/enrol").await;
+    assert!(page.body.contains("<svg"), "{page:?}");
+    let app = page.between("id=\"totp-secret\" class=\"secret\">", "<");
+    let app = app.replace(' ', "");
+    let code = house.code(&app);
+    let codes = browser
+        .submit(&page, "/.portcullis/enrol", &[("code", &code)])
+        .await;
+    assert_eq!(codes.status, 200, "{codes:?}");
+    (app, codes)
+}
+
+async fn give_password(browser: &mut Browser<'_>, path: &str, password: &str) -> Seen {
+    let page = browser.get(path).await;
+    let next = page.between("name=\"next\" value=\"", "\"").to_owned();
+    let fields = [("user", "ada"), ("password", password), ("next", &next)];
+    browser.submit(&page, LOGIN, &fields).await
+}
+
+#[tokio::test]
+async fn a_link_leads_to_a_password_an_app_and_recovery_codes() {
+    let house = House::new().await;
+    let mut browser = house.browser();
+    let (_, codes) = set_up(&house, &mut browser, "ada").await;
+    assert_eq!(codes.body.matches("class=\"recovery-code\"").count(), 10);
+    assert!(codes.body.contains("href=\"/\""), "the way on");
+    let kept: Vec<_> = browser.jar.keys().map(String::as_str).collect();
+    assert_eq!(kept, [cookie::SESSION], "the cookies of the way are gone");
+    let account = browser.get(ACCOUNT).await;
+    assert_eq!(account.status, 200);
+    for text in [
+        "ada",
+        "Firefox on Linux",
+        "192.0.2.7",
+        "this device",
+        "10 recovery codes",
+    ] {
+        assert!(account.body.contains(text), "{text}");
+    }
+    assert!(account.body.contains("&lt;b&gt;@example.org"));
+    let again = browser.get("/.portcullis/enrol").await;
+    assert_eq!((again.status, again.location()), (303, "/"));
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_the_page_first_asked_for() {
+    let house = House::new().await;
+    let (app, codes) = set_up(&house, &mut house.browser(), "ada").await;
+    let mut browser = house.browser();
+    let path = "/.portcullis/login?next=%2Fusers%2F%3Fpage%3D2";
+    let half = give_password(&mut browser, path, PASSWORD).await;
+    let second = format!("{SECOND_FACTOR}?next=%2Fusers%2F%3Fpage%3D2");
+    assert_eq!((half.status, half.location()), (303, second.as_str()));
+    assert!(!browser.jar.contains_key(cookie::SESSION));
+    let account = browser.get(ACCOUNT).await;
+    assert_eq!(
+        account.location(),
+        "/.portcullis/login?next=%2F%2Eportcullis%2Faccount"
+    );
+    let page = browser.get(&second).await;
+    let next = [("next", "/users/?page=2")];
+    let wrong = [("code", "000000"), next[0]];
+    let wrong = browser.submit(&page, SECOND_FACTOR, &wrong).await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.body.contains("role=\"alert\""));
+    assert_eq!(
+        wrong.between("name=\"next\" value=\"", "\""),
+        "/users/?page=2"
+    );
+    let code = house.code(&app);
+    let right = [("code", code.as_str()), next[0]];
+    let seen = browser.submit(&wrong, SECOND_FACTOR, &right).await;
+    assert_eq!((seen.status, seen.location()), (303, "/users/?page=2"));
+    assert_eq!(browser.jar.len(), 1, "{:?}", browser.jar);
+
+    let recovery = codes.between("class=\"recovery-code\">", "<");
+    let mut other = house.browser();
+    give_password(&mut other, LOGIN, PASSWORD).await;
+    let page = other.get(SECOND_FACTOR).await;
+    let seen = other
+        .submit(&page, SECOND_FACTOR, &[("code", recovery)])
+        .await;
+    assert_eq!((seen.status, seen.location()), (303, "/"));
+    assert_eq!(house.sessions_of("ada").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_name_look_alike() {
+    let house = House::new().await;
+    house.signed_in("ada").await;
+    let mut bodies = Vec::new();
+    for (user, password) in [("ada", "wrong"), ("bob", PASSWORD)] {
+        let mut browser = house.browser();
+        let page = browser.get(LOGIN).await;
+        let fields = [("user", user), ("password", password)];
+        let seen = browser.submit(&page, LOGIN, &fields).await;
+        assert_eq!(seen.status, 401);
+        assert!(seen.headers.contains_key("www-authenticate"));
+        let csrf = seen.csrf().to_owned();
+        bodies.push(seen.body.replace(&csrf, "").replace(user, "somebody"));
+    }
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+#[tokio::test]
+async fn signing_in_again_takes_the_place_of_the_old_session() {
+    let house = House::new().await;
+    let mut browser = house.signed_in("ada").await;
+    let before = browser.jar.clone();
+    let page = browser.get("/.portcullis/login?next=/x").await;
+    assert!(page.body.contains("value=\"ada\""), "the name stands there");
+    let seen = give_password(&mut browser, "/.portcullis/login?next=/x", PASSWORD).await;
+    assert_eq!((seen.status, seen.location()), (303, "/x"));
+    assert_ne!(browser.jar, before);
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+    browser.jar = before;
+    assert_eq!(browser.get(ACCOUNT).await.status, 303);
+}
+
+#[tokio::test]
+async fn logging_out_leaves_nothing_in_the_browser() {
+    let house = House::new().await;
+    let mut browser = house.signed_in("ada").await;
+    let page = browser.get(ACCOUNT).await;
+    let seen = browser.submit(&page, "/.portcullis/logout", &[]).await;
+    assert_eq!(seen.location(), "/.portcullis/login?done=logged-out");
+    assert_eq!(seen.headers["clear-site-data"], "\"cache\"");
+    assert!(browser.jar.is_empty(), "{:?}", browser.jar);
+    assert!(house.sessions_of("ada").await.is_empty());
+    let page = browser.get(seen.location()).await;
+    assert!(page.body.contains("You are logged out."));
+}
+
+#[tokio::test]
+async fn a_password_change_and_the_button_end_every_session() {
+    let house = House::new().await;
+    let mut browser = house.signed_in("ada").await;
+    let new = "another plum tractor";
+    let passwords = [
+        ("current_password", PASSWORD),
+        ("new_password", new),
+        ("new_password_again", new),
+    ];
+    for (path, fields, done) in [
+        (
+            "/.portcullis/account/logout-all",
+            &[][..],
+            "logged-out-everywhere",
+        ),
+        (
+            "/.portcullis/account/password",
+            &passwords[..],
+            "password-changed",
+        ),
+    ] {
+        give_password(&mut browser, LOGIN, PASSWORD).await;
+        give_password(&mut house.browser(), LOGIN, PASSWORD).await;
+        assert!(house.sessions_of("ada").await.len() > 1);
+        let page = browser.get(ACCOUNT).await;
+        let seen = browser.submit(&page, path, fields).await;
+        assert_eq!(seen.location(), format!("/.portcullis/login?done={done}"));
+        assert_eq!(seen.headers["clear-site-data"], "\"cache\"");
+        assert!(!browser.jar.contains_key(cookie::SESSION));
+        assert!(house.sessions_of("ada").await.is_empty());
+        assert!(
+            browser
+                .get(seen.location())
+                .await
+                .body
+                .contains("role=\"status\"")
+        );
+    }
+    assert_eq!(
+        give_password(&mut browser, LOGIN, PASSWORD).await.status,
+        401
+    );
+    assert_eq!(give_password(&mut browser, LOGIN, new).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_taken_is_explained_and_changes_nothing() {
+    let house = House::new().await;
+    let mut browser = house.signed_in("ada").await;
+    let generation = house.user("ada").await.generation;
+    for (current, new, again, field) in [
+        (
+            "wrong",
+            "another plum tractor",
+            "another plum tractor",
+            "current_password",
+        ),
+        (PASSWORD, "short", "short", "new_password"),
+        (PASSWORD, PASSWORD, PASSWORD, "new_password"),
+        (
+            PASSWORD,
+            "another plum tractor",
+            "another",
+            "new_password_again",
+        ),
+    ] {
+        let page = browser.get(ACCOUNT).await;
+        let fields = [
+            ("current_password", current),
+            ("new_password", new),
+            ("new_password_again", again),
+        ];
+        let seen = browser
+            .submit(&page, "/.portcullis/account/password", &fields)
+            .await;
+        assert_eq!(seen.status, 422, "{field}");
+        let tied = format!("id=\"{field}\" name=\"{field}\"");
+        let input = seen.between(&tied, ">");
+        assert!(input.contains("aria-invalid=\"true\""), "{field}: {input}");
+    }
+    assert_eq!(house.user("ada").await.generation, generation);
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_session_is_ended_from_another() {
+    let house = House::new().await;
+    let mut here = house.signed_in("ada").await;
+    let mut there = house.browser();
+    give_password(&mut there, LOGIN, PASSWORD).await;
+    let token = crate::session::Token::hash_of(&there.jar[cookie::SESSION]).unwrap();
+    let sessions = house.sessions_of("ada").await;
+    let doomed = sessions
+        .iter()
+        .find(|one| one.token_hash() == token)
+        .unwrap();
+    let path = format!("/.portcullis/account/sessions/{}/end", doomed.id());
+    let page = here.get(ACCOUNT).await;
+    assert!(page.body.contains(&path));
+    let seen = here.submit(&page, &path, &[]).await;
+    assert_eq!(seen.location(), "/.portcullis/account?done=session-ended");
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+    let gone = there.get(ACCOUNT).await;
+    assert_eq!(gone.status, 303);
+    assert_eq!(gone.headers["clear-site-data"], "\"cache\"");
+    assert!(there.jar.is_empty(), "the dead cookie is deleted");
+    assert_eq!(here.submit(&page, &path, &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_link_works_once() {
+    let house = House::new().await;
+    let link = house.invite("ada", Role::Operator).await;
+    let mut browser = house.browser();
+    let page = browser.get(&link).await;
+    let differ = [("password", PASSWORD), ("password_again", "x")];
+    assert_eq!(browser.submit(&page, &link, &differ).await.status, 422);
+    assert_eq!(
+        browser.submit(&page, &link, &twice("short")).await.status,
+        422
+    );
+    assert_eq!(
+        browser.submit(&page, &link, &twice(PASSWORD)).await.status,
+        303
+    );
+    for path in [&link, "/.portcullis/setup?token=x", "/.portcullis/setup"] {
+        let spent = house.browser().get(path).await;
+        assert_eq!(spent.status, 404);
+        assert!(spent.body.contains("ask an administrator"), "{spent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_took_too_long_begins_again() {
+    let house = House::new().await;
+    set_up(&house, &mut house.browser(), "ada").await;
+    let mut browser = house.browser();
+    give_password(&mut browser, "/.portcullis/login?next=/x", PASSWORD).await;
+    let page = browser.get("/.portcullis/second-factor?next=/x").await;
+    house.hand.advance(std::time::Duration::from_secs(301));
+    let fields = [("code", "123456"), ("next", "/x")];
+    let seen = browser.submit(&page, SECOND_FACTOR, &fields).await;
+    let login = "/.portcullis/login?next=%2Fx&done=start-again";
+    assert_eq!((seen.status, seen.location()), (303, login));
+    assert!(!browser.jar.contains_key(cookie::SIGN_IN));
+}

@@ -1,0 +1,47 @@
+//! The page for whatever went wrong: what, why, and how to go on.
+
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::super::page::{Page, frame};
+use super::{capital, sentence};
+use crate::wire::Problem;
+
+pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
+    let title = capital(problem.title());
+    frame(&Page {
+        title: &title,
+        account: None,
+        content: html! {
+            p class="status" { (problem.status().as_u16()) }
+            h1 { (title) }
+            @if !problem.detail_text().is_empty() {
+                p class="lead" { (sentence(problem.detail_text())) }
+            }
+            @if let Some(reference) = problem.reference() {
+                p class="reference" {
+                    "Reference " code { (reference) } br;
+                    "Give it to the people who run this gateway: it leads them to the cause."
+                }
+            }
+            p class="act" { (ways_on(problem.status())) }
+        },
+    })
+}
+
+fn ways_on(status: StatusCode) -> Markup {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            html! { a class="button" href="/.portcullis/login" { "Sign in" } }
+        }
+        _ if status.is_server_error() => html! {
+            // An empty reference is the page itself.
+            a class="button" href="" { "Try again" }
+            a class="button quiet" href="/" { "Start page" }
+        },
+        _ => html! {
+            a class="button" href="/" { "Start page" }
+            a class="button quiet" href="/.portcullis/account" { "Your account" }
+        },
+    }
+}
