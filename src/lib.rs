@@ -40,10 +40,12 @@
 //! | 0 | `shutdown` | owners of tasks |
 
 pub mod accept;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod gate;
+pub mod gateway;
 pub mod login;
 pub mod management;
 pub mod model;

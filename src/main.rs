@@ -1,1 +1,7 @@
-fn main() {}
+//! `portcullis`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
+}

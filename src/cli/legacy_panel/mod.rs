@@ -37,7 +37,7 @@ struct Panel {
 }
 
 /// Serves the panel until `shutdown` begins.
-pub async fn serve(listener: TcpListener, shutdown: Shutdown) {
+pub(super) async fn serve(listener: TcpListener, shutdown: Shutdown) {
     let panel = Arc::new(Panel::default());
     loop {
         let accepted = tokio::select! {

@@ -1,0 +1,143 @@
+//! Puts the rooms together, and answers every request by one match on the verdict.
+//!
+//! Two kinds of runtime: each worker accepts, judges and forwards on a thread of its own with
+//! connections to the panel of its own; pages, calls, the store and password hashing live on the
+//! control runtime, so that a hundred sign-ins never delay a forwarded request. What they share is
+//! the session table. This is the only file that knows all rooms.
+
+mod rooms;
+mod start;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+
+pub use self::rooms::{Offline, offline};
+pub use self::start::{GatewayError, run};
+use crate::accept::{Connection, Handler};
+use crate::clock::Clock;
+use crate::gate::{self, Gate, Permit, Verdict, Visit};
+use crate::portal::{self, Portal};
+use crate::proxy::{ForwardError, Proxy};
+use crate::shutdown::Shutdown;
+use crate::wire::{Body, Problem, Response, negotiate};
+
+/// What every worker shares.
+struct House {
+    gate: Gate,
+    portal: Portal,
+    control: Handle,
+    clock: Clock,
+    tasks: Shutdown,
+}
+
+/// The public door of one worker.
+#[derive(Clone)]
+struct Door {
+    house: Arc<House>,
+    proxy: Proxy,
+}
+
+impl Handler for Door {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+        let (parts, body) = request.into_parts();
+        let house = &self.house;
+        match house.judge(&parts, connection.client()) {
+            Verdict::Pass(permit) => self.forward(permit, parts, body, &connection).await,
+            Verdict::Portal(visit) => house.show_portal(visit, parts, body).await,
+            Verdict::SignIn(why, target, visit) => {
+                gate::sign_in(why, &target, &parts, visit.stale_cookie)
+            }
+            Verdict::AboutServer => nothing_to_say(),
+            Verdict::Refuse(problem) => refuse(problem, &parts),
+        }
+    }
+}
+
+impl House {
+    fn judge(&self, parts: &Parts, client: IpAddr) -> Verdict {
+        self.gate.decide(parts, client, self.clock.now())
+    }
+
+    /// Pages run on the control runtime, and go on when the browser hangs up.
+    async fn show_portal(&self, visit: Visit, parts: Parts, body: Incoming) -> Response {
+        if let Some(session) = &visit.session {
+            session.touch(self.clock.now());
+        }
+        let portal = self.portal.clone();
+        let request = Request::from_parts(parts, Body::new(body));
+        let page = async move { portal.answer(visit, request).await };
+        let answered = self.tasks.spawn_on(page, &self.control).await;
+        answered.unwrap_or_else(|fault| {
+            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed")
+                .detail(
+                    "this is a fault of the gateway; nothing was changed that was not confirmed",
+                )
+                .referenced();
+            tracing::error!(reference = problem.reference(), %fault, "a page failed");
+            portal::error_page(&problem)
+        })
+    }
+}
+
+impl Door {
+    async fn forward(
+        &self,
+        permit: Permit,
+        mut parts: Parts,
+        body: Incoming,
+        connection: &Connection,
+    ) -> Response {
+        if let Some(session) = permit.session() {
+            session.touch(self.house.clock.now());
+        }
+        let forwarded = self
+            .proxy
+            .forward(permit, &mut parts, body, connection)
+            .await;
+        let fault = match forwarded {
+            Ok(response) => return response,
+            Err(fault) => fault,
+        };
+        match fault.problem() {
+            Some(problem) => {
+                tracing::warn!(reference = problem.reference(), %fault, "a request was not answered by the panel");
+                refuse(problem, &parts)
+            }
+            None => self.session_ended(&parts, connection.client(), &fault),
+        }
+    }
+
+    /// The session ended while its request was under way: the gate no longer lets it pass.
+    fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
+        match self.house.judge(parts, client) {
+            Verdict::SignIn(why, target, visit) => {
+                gate::sign_in(why, &target, parts, visit.stale_cookie)
+            }
+            // An open path whose session ended: it may be asked for again, as nobody.
+            _ => refuse(
+                Problem::new(StatusCode::UNAUTHORIZED, "session ended").detail(fault.to_string()),
+                parts,
+            ),
+        }
+    }
+}
+
+/// The sentence, as a page for people and a document for programs.
+fn refuse(problem: Problem, parts: &Parts) -> Response {
+    if negotiate::wants_page(&parts.method, &parts.headers) {
+        portal::error_page(&problem)
+    } else {
+        problem.into_response()
+    }
+}
+
+fn nothing_to_say() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

@@ -1,0 +1,149 @@
+//! What a data folder holds, opened: the store under its lock, and the verbs over it.
+//!
+//! The running gateway and a command that works without one open the same rooms, so that they do the
+//! same thing in the same way; the lock lets only one of them do it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::GatewayError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::password::Passwords;
+use crate::login::Login;
+use crate::management::Management;
+use crate::revoke::Revoker;
+use crate::session::{self, Sessions};
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+use crate::users::Users;
+
+/// The rooms that every door shares.
+pub(super) struct Rooms {
+    pub(super) config: Arc<Config>,
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    pub(super) revoker: Revoker,
+    pub(super) login: Login,
+    pub(super) users: Users,
+    /// Held until the process ends, however it ends.
+    _lock: File,
+}
+
+/// The verbs on a data folder that no gateway is using.
+pub struct Offline {
+    rooms: Rooms,
+    management: Management,
+    tasks: Shutdown,
+}
+
+/// Opens the data folder of a configuration for one command.
+///
+/// # Errors
+/// [`GatewayError::InUse`] while a gateway runs on it; what opening the store can fail with.
+pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
+    let tasks = Shutdown::new();
+    let rooms = Rooms::open(Arc::new(config.clone()), &tasks).await?;
+    Ok(Offline {
+        management: rooms.management(),
+        rooms,
+        tasks,
+    })
+}
+
+impl Offline {
+    /// The management API over the folder.
+    pub fn management(&self) -> &Management {
+        &self.management
+    }
+
+    /// The store of the folder.
+    pub fn store(&self) -> &Store {
+        &self.rooms.store
+    }
+
+    /// Ends what is under way, and closes the store in good order.
+    pub async fn close(self) {
+        self.tasks.begin();
+        self.tasks.finished_within(super::start::DRAIN).await;
+        self.rooms.store.close().await;
+    }
+}
+
+impl Rooms {
+    pub(super) async fn open(config: Arc<Config>, tasks: &Shutdown) -> Result<Self, GatewayError> {
+        let lock = take_folder(&config.gateway.data_dir)?;
+        let clock = Clock::system();
+        let store = Store::open(&config.gateway.data_dir, clock.clone()).await?;
+        let sessions = Sessions::new(config.session, clock.clone());
+        session::restore(&sessions, &store).await?;
+        let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
+        let revoker = Revoker::new(store.clone(), sessions.clone(), tasks.clone());
+        let login = Login::new(
+            store.clone(),
+            sessions.clone(),
+            passwords.clone(),
+            &config,
+            clock.clone(),
+        );
+        let users = Users::new(
+            store.clone(),
+            revoker.clone(),
+            login.clone(),
+            passwords,
+            config.clone(),
+            clock.clone(),
+        );
+        Ok(Self {
+            config,
+            clock,
+            store,
+            sessions,
+            revoker,
+            login,
+            users,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn management(&self) -> Management {
+        Management::new(
+            self.users.clone(),
+            self.revoker.clone(),
+            self.store.clone(),
+            self.config.clone(),
+            self.clock.clone(),
+        )
+    }
+}
+
+/// Makes the folder if it is missing, for its owner alone, and locks it.
+fn take_folder(folder: &Path) -> Result<File, GatewayError> {
+    let failed = |cause: io::Error| GatewayError::Folder {
+        folder: folder.to_owned(),
+        cause,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed)?;
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(folder.join("lock"))
+        .map_err(failed)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(GatewayError::InUse(folder.to_owned())),
+        Err(cause) => Err(failed(cause.into())),
+    }
+}

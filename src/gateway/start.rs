@@ -1,0 +1,251 @@
+//! Start and drain: what is opened in which order, and how it ends.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use tokio::runtime::{self, Handle, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::rooms::Rooms;
+use super::{Door, House};
+use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
+use crate::accept::{self, Clocks, Connection, Handler, ListenError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::credentials::password::PasswordError;
+use crate::gate::Gate;
+use crate::management::Management;
+use crate::portal::Portal;
+use crate::proxy::{Connector, Proxy, UpstreamError};
+use crate::session;
+use crate::shutdown::Shutdown;
+use crate::store::StoreError;
+use crate::wire::{Body, Response};
+
+/// How long exchanges in progress have when the gateway is told to end.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("can't use the folder {}: {cause}; see that it exists and belongs to the gateway's user", folder.display())]
+    Folder {
+        folder: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("another gateway or command is using the folder {}", .0.display())]
+    InUse(PathBuf),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the panel's upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    #[error("no memory for hashing passwords: {0}")]
+    Passwords(PasswordError),
+    #[error("can't start threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// The management API, at its listener and its socket.
+#[derive(Clone)]
+struct Office(Management);
+
+impl Handler for Office {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+        self.0.answer(connection, request.map(Body::new)).await
+    }
+}
+
+/// Runs a gateway until it is told to end; `ready` is called once it can be connected to.
+///
+/// # Errors
+/// [`GatewayError`], before anything was served.
+pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), GatewayError> {
+    let control = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("control")
+        .build()
+        .map_err(GatewayError::Threads)?;
+    control.block_on(serve(Arc::new(config), ready))
+}
+
+async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayError> {
+    let tasks = Shutdown::new();
+    let rooms = Rooms::open(config.clone(), &tasks).await?;
+    let tls = certificates(&config, &rooms.clock)?.server_config()?;
+    let connector = Connector::to_panel(&config.panel)?;
+    let public = accept::bind(&config.gateway.listen, config.gateway.workers)?;
+    let runtimes: Vec<Runtime> = public
+        .iter()
+        .map(|_| runtime::Builder::new_current_thread().enable_all().build())
+        .collect::<Result<_, _>>()
+        .map_err(GatewayError::Threads)?;
+    open_office(&rooms, &tls, &tasks)?;
+    let house = Arc::new(House::new(&rooms, &tasks));
+    let mut workers = Vec::new();
+    for (listeners, runtime) in public.into_iter().zip(runtimes) {
+        let worker = Worker {
+            listeners,
+            house: house.clone(),
+            panel: Arc::new(config.panel.clone()),
+            connector: connector.clone(),
+            tls: tls.clone(),
+            tasks: tasks.clone(),
+        };
+        let thread = thread::Builder::new().name("worker".to_owned());
+        let running = thread.spawn(move || runtime.block_on(worker.run()));
+        workers.push(running.map_err(GatewayError::Threads)?);
+    }
+    tasks.spawn(session::keep_house(
+        rooms.sessions.clone(),
+        rooms.store.clone(),
+        rooms.clock.clone(),
+        tasks.clone(),
+    ));
+    tracing::info!(address = %config.gateway.external_url, sessions = rooms.sessions.count(), "serving");
+    ready();
+    told_to_end().await;
+    drain(&tasks).await;
+    // The workers end with their tasks, so this waits no longer than the drain did.
+    let joined =
+        tokio::task::spawn_blocking(|| workers.into_iter().for_each(|worker| drop(worker.join())));
+    let _ = joined.await;
+    rooms.store.close().await;
+    Ok(())
+}
+
+impl House {
+    fn new(rooms: &Rooms, tasks: &Shutdown) -> Self {
+        let config = &rooms.config;
+        let panel = Arc::new(config.panel.clone());
+        Self {
+            gate: Gate::new(
+                config.gateway.external_url.host(),
+                panel,
+                rooms.sessions.clone(),
+            ),
+            portal: Portal::new(
+                rooms.login.clone(),
+                rooms.users.clone(),
+                rooms.revoker.clone(),
+                rooms.sessions.clone(),
+                rooms.store.form_key(),
+                config.clone(),
+                rooms.clock.clone(),
+            ),
+            control: Handle::current(),
+            clock: rooms.clock.clone(),
+            tasks: tasks.clone(),
+        }
+    }
+}
+
+/// One thread with a runtime, listeners and connections to the panel of its own.
+struct Worker {
+    listeners: Vec<TcpListener>,
+    house: Arc<House>,
+    panel: Arc<crate::config::Panel>,
+    connector: Connector,
+    tls: Arc<ServerConfig>,
+    tasks: Shutdown,
+}
+
+impl Worker {
+    async fn run(self) {
+        let clock = self.house.clock.clone();
+        let proxy = Proxy::new(self.panel, self.connector, clock, self.tasks.clone());
+        let door = Door {
+            house: self.house,
+            proxy,
+        };
+        for listener in self.listeners {
+            let tls = Some(self.tls.clone());
+            let (door, tasks) = (door.clone(), self.tasks.clone());
+            self.tasks.spawn(async move {
+                if let Err(fault) =
+                    accept::serve(listener, tls, door, Clocks::default(), tasks).await
+                {
+                    tracing::error!(%fault, "a listener failed");
+                }
+            });
+        }
+        drop(door);
+        self.tasks.begun().await;
+        self.tasks.finished_within(DRAIN).await;
+    }
+}
+
+/// Opens the management API on the control runtime.
+fn open_office(
+    rooms: &Rooms,
+    tls: &Arc<ServerConfig>,
+    tasks: &Shutdown,
+) -> Result<(), GatewayError> {
+    let office = Office(rooms.management());
+    let socket = accept::bind_unix(&rooms.config.gateway.data_dir.join("management.sock"))?;
+    let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
+    for listener in accept::bind(&addresses, 1)?.into_iter().flatten() {
+        let (tls, office, inner) = (Some(tls.clone()), office.clone(), tasks.clone());
+        tasks.spawn(accept::serve(
+            listener,
+            tls,
+            office,
+            Clocks::default(),
+            inner,
+        ));
+    }
+    tasks.spawn(accept::serve_unix(
+        socket,
+        office,
+        Clocks::default(),
+        tasks.clone(),
+    ));
+    Ok(())
+}
+
+/// The gateway's certificate; for development it is made where it is missing.
+fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, GatewayError> {
+    let tls = &config.tls;
+    if tls.development {
+        let host = config.gateway.external_url.host();
+        ensure_development_pair(&tls.certificate, &tls.key, &[host], clock.wall())?;
+    }
+    Ok(Certificates::load(&tls.certificate, &tls.key)?)
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_end() {
+    let both = signal(SignalKind::terminate()).and_then(|terminate| {
+        signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt))
+    });
+    match both {
+        Ok((mut terminate, mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        Err(fault) => {
+            // Without them only SIGKILL ends it, which loses nothing that was acknowledged.
+            tracing::error!(%fault, "can't listen for signals");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn drain(tasks: &Shutdown) {
+    tracing::info!("ending: nothing new is taken, what is in progress is finished");
+    tasks.begin();
+    if !tasks.finished_within(DRAIN).await {
+        tracing::warn!("some exchanges were still open and are broken off");
+    }
+}
