@@ -151,6 +151,12 @@ impl Client {
         timeout(limit, drained).await.is_ok()
     }
 
+    /// Everything until the connection ends, in good order or not.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.more().await.is_ok() {}
+        std::mem::take(&mut self.read)
+    }
+
     /// Waits until this text has come.
     pub(crate) async fn until(&mut self, text: &[u8]) -> Result<(), String> {
         let found = async {
