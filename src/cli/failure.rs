@@ -37,12 +37,20 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The whole chain of causes on one line.
+    /// The chain of causes on one line. Some errors tell their cause themselves; it is not told twice.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(cause) | Self::Refused(cause) => write!(f, "{cause:#}"),
-            Self::Told => Ok(()),
+        let (Self::Usage(cause) | Self::Refused(cause)) = self else {
+            return Ok(());
+        };
+        let mut told = String::new();
+        for cause in cause.chain().map(ToString::to_string) {
+            if told.is_empty() {
+                told = cause;
+            } else if !told.contains(&cause) {
+                told = format!("{told}: {cause}");
+            }
         }
+        f.write_str(&told)
     }
 }
 
@@ -55,5 +63,26 @@ impl From<Faults> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(cause: anyhow::Error) -> Self {
         Self::Refused(cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let cause = std::io::Error::other("no such file");
+        let failure: anyhow::Result<()> = Err(cause).context("can't read a.pem: no such file");
+        let failure = failure
+            .context("can't start")
+            .map_err(Failure::from)
+            .unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "can't start: can't read a.pem: no such file"
+        );
     }
 }

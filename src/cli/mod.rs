@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 //!
-//! Every command that changes something makes a call of the management API ([`client`]): at the socket
+//! Every command that changes something makes a call of the management API (`client`): at the socket
 //! of the gateway that runs, else in this process on the store itself. So a command can do nothing that
 //! a call can't, and does it in the same way.
 

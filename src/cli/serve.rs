@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use super::failure::{Done, Failure};
 use super::settings::Settings;
 use crate::config::Config;
-use crate::gateway;
+use crate::gateway::{self, GatewayError};
 
 pub(super) fn run(settings: &Settings) -> Done {
     let config = settings.read()?;
@@ -23,7 +23,20 @@ pub(super) fn until_told_to_end(config: Config, level: &str, ready: impl FnOnce(
             tracing::warn!("{failure}");
         }
     };
-    gateway::run(config, greeted).map_err(|fault| Failure::Refused(fault.into()))
+    gateway::run(config, greeted).map_err(not_started)
+}
+
+fn not_started(fault: GatewayError) -> Failure {
+    let of_pair = matches!(fault, GatewayError::Tls(_));
+    let cause = anyhow::Error::from(fault);
+    Failure::Refused(if of_pair {
+        cause.context(
+            "no certificate to serve with; [tls] in the configuration says where it is, and with \
+             development = true a missing one is made",
+        )
+    } else {
+        cause
+    })
 }
 
 /// To the standard error, so that what a program reads from the standard output stays clean. RUST_LOG

@@ -16,7 +16,7 @@ pub struct SecondFactor {
 /// What a password has to be like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordPolicy {
-    /// In characters; roles without a second factor need at least [`MIN_ALONE`].
+    /// In characters; roles without a second factor need at least 15.
     pub min_length: usize,
 }
 

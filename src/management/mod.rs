@@ -2,7 +2,7 @@
 //!
 //! Three doors lead here: the HTTPS listener, where a token is asked for; the management socket, whose
 //! owner may do everything; and this process itself, when the command line works on the store while no
-//! gateway runs. Behind them is one table of calls ([`calls`]), and behind that the same verbs as
+//! gateway runs. Behind them is one table of calls (`calls`), and behind that the same verbs as
 //! behind the pages: a revocation is the same function everywhere.
 
 mod caller;

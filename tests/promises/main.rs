@@ -1,0 +1,14 @@
+//! The promises of the product, told over real sockets against the built binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that can't go on should say where, and its tasks end with it"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod the_way_in;

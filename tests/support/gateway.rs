@@ -1,0 +1,237 @@
+//! A gateway: the built binary with a configuration and a data folder of its own.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::http1::{Answer, Wire};
+use super::panel::Panel;
+use super::{SOON, eventually, free_port};
+
+/// The rules of most tests: `/static/` is open to anyone, `POST` below `/users/` to administrators.
+pub const RULES: &str = r#"
+  [[panel.rule]]
+  path  = "/static/"
+  allow = "anyone"
+  [[panel.rule]]
+  path    = "/users/"
+  methods = ["POST"]
+  allow   = ["administrator"]
+"#;
+
+/// A running gateway. Killed when dropped.
+pub struct Gateway {
+    folder: tempfile::TempDir,
+    pub port: u16,
+    pub management_port: u16,
+    process: Option<Child>,
+}
+
+impl Gateway {
+    /// In front of a panel, with [`RULES`].
+    pub async fn in_front_of(panel: &Panel) -> Self {
+        Self::with(panel, "", RULES).await
+    }
+
+    /// With more sections of configuration, and with other rules.
+    pub async fn with(panel: &Panel, sections: &str, rules: &str) -> Self {
+        Self::at(&format!("http://127.0.0.1:{}", panel.port), sections, rules).await
+    }
+
+    /// In front of any upstream.
+    pub async fn at(upstream: &str, sections: &str, rules: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, management_port) = (free_port(), free_port());
+        let path = folder.path().display();
+        let text = format!(
+            r#"[gateway]
+listen = ["127.0.0.1:{port}"]
+external_url = "https://localhost:{port}"
+data_dir = "{path}/data"
+workers = 2
+[tls]
+certificate = "{path}/gateway.pem"
+key = "{path}/gateway.key"
+development = true
+[management]
+listen = "127.0.0.1:{management_port}"
+{sections}
+[[panel]]
+name = "test panel"
+upstream = "{upstream}"
+{rules}"#
+        );
+        std::fs::write(folder.path().join("portcullis.toml"), text).unwrap();
+        let mut gateway = Self {
+            folder,
+            port,
+            management_port,
+            process: None,
+        };
+        gateway.start().await;
+        gateway
+    }
+
+    /// Starts it, and waits until it answers.
+    pub async fn start(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
+        let process = binary()
+            .arg("--config")
+            .arg(self.config())
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let port = self.port;
+        let answers = eventually("the gateway to answer", async || {
+            let stream = super::http1::tls(port, &[b"http/1.1"]).await.ok()?;
+            Wire::over(stream)
+                .try_request("GET", "/.portcullis/login", &["Accept: text/html"], b"")
+                .await
+        });
+        assert_eq!(answers.await.status, 200);
+    }
+
+    /// Ends it as a power failure would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Ends it as an operator would; its exit code.
+    pub async fn stop(&mut self) -> i32 {
+        let mut process = self.process.take().unwrap();
+        let id = rustix::process::Pid::from_child(&process);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let code = eventually("the gateway to end", || {
+            let ended = process.try_wait().unwrap();
+            async move { ended }
+        });
+        code.await.code().unwrap()
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("portcullis.toml")
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap()).into_owned()
+    }
+
+    /// A line of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM`.
+    pub fn memory_kib(&self, line: &str) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|text| text.starts_with(line)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A connection for people's requests.
+    pub async fn connect(&self) -> Wire {
+        Wire::connect(self.port).await
+    }
+
+    /// A command of the operator, with `--json`.
+    pub fn operator(&self, arguments: &[&str]) -> Value {
+        let output = self.command(arguments, None);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// The same as it comes, with something to read on its standard input.
+    pub fn command(&self, arguments: &[&str], input: Option<&str>) -> Output {
+        command(&self.config(), arguments, input)
+    }
+
+    /// A management token of these scopes.
+    pub fn token(&self, scopes: &str) -> String {
+        let name = format!("token-{}", free_port());
+        let made = self.operator(&["token", "add", &name, "--scope", scopes]);
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A call of a program.
+    pub async fn call(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let mut wire = Wire::connect(self.management_port).await;
+        let bearer = format!("Authorization: Bearer {token}");
+        let mut fields = vec![bearer.as_str()];
+        if !body.is_empty() {
+            fields.push("Content-Type: application/json");
+        }
+        wire.request(method, path, &fields, body.as_bytes()).await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let log = self.log();
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("the gateway's log:\n{log}");
+        }
+        assert!(
+            std::thread::panicking() || !log.contains("panicked"),
+            "the gateway panicked:\n{log}"
+        );
+    }
+}
+
+/// The built binary.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env("RUST_BACKTRACE", "0").env_remove("RUST_LOG");
+    command
+}
+
+/// A command with `--json` and a configuration.
+pub fn command(config: &Path, arguments: &[&str], input: Option<&str>) -> Output {
+    let mut child = binary()
+        .arg("--config")
+        .arg(config)
+        .args(arguments)
+        .arg("--json")
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let Some(input) = input {
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(input.as_bytes()).unwrap();
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// How long promise 2 gives every open connection.
+pub const CUT: Duration = Duration::from_secs(1);
+const _: () = assert!(CUT.as_secs() < SOON.as_secs());

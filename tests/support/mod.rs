@@ -1,0 +1,50 @@
+//! The harness: a gateway from the built binary, a panel that records raw bytes, and the people and
+//! programs around them, all over real sockets. Every wait has a deadline.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its own part of the harness"
+)]
+
+pub mod gateway;
+pub mod http1;
+pub mod http2;
+pub mod panel;
+pub mod person;
+pub mod websocket;
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should happen at once. Generous: machines are slow and shared.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap().port()
+}
+
+/// Waits until something holds.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "did not happen in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The outcome of something that must come in time.
+pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(SOON, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("did not happen in time: {what}"),
+    }
+}
