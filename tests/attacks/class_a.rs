@@ -90,7 +90,7 @@ async fn a6_fragments() {
             .over(Over::Http1)
             .closes(400),
         get("A6.2", "/#").over(Over::Http1).closes(400),
-        get("A6.3", "http://panel.example/#/static/")
+        get("A6.3", "http://localhost/#/static/")
             .over(Over::Http1)
             .closes(400),
         get("A6.4", "/users/%23/static/"),
@@ -199,7 +199,7 @@ async fn a10_fields_that_rewrite_the_target() {
     run(&strangers).await;
     run(&[get("A10.2", "/").by(Operator).with(REWRITING).seen(Seen {
         line: "GET / HTTP/1.1",
-        has: &["host: panel.example"],
+        has: &["host: localhost"],
         lacks: &["/users/1"],
     })])
     .await;
@@ -234,7 +234,7 @@ async fn a11_methods() {
         request("A11.7", LONG_METHOD, "/static/a")
             .over(Over::Http1)
             .is(501),
-        request("A11.8", "CONNECT", "panel.example:443")
+        request("A11.8", "CONNECT", "localhost:443")
             .over(Over::Http1)
             .closes(501),
         request("A11.9", "CONNECT", "/static/a")
@@ -289,36 +289,36 @@ async fn a14_hosts() {
     let page = |id| get(id, "/static/a");
     run(&[
         page("A14.1")
-            .host("PANEL.example.")
+            .host("LOCALHOST.")
             .reaches("GET /static/a HTTP/1.1"),
         page("A14.2")
-            .host("panel.example:443")
+            .host("localhost:443")
             .reaches("GET /static/a HTTP/1.1"),
-        page("A14.3").host("panel.example:0443").is(400),
+        page("A14.3").host("localhost:0443").is(400),
         page("A14.4")
-            .host("panel.example@evil")
+            .host("localhost@evil")
             .over(Over::Http1)
             .is(400),
         page("A14.5")
-            .host("evil@panel.example")
+            .host("evil@localhost")
             .over(Over::Http1)
             .is(400),
         page("A14.6").host("evil").is(421),
         page("A14.7").host("[::1]").is(421),
         page("A14.8").host("").over(Over::Http1).is(400),
-        page("A14.9").host("panel.example.evil").is(421),
-        page("A14.10").host("evilpanel.example").is(421),
+        page("A14.9").host("localhost.evil").is(421),
+        page("A14.10").host("evillocalhost").is(421),
         page("A14.11")
-            .host("panel.example:443:443")
+            .host("localhost:443:443")
             .over(Over::Http1)
             .is(400),
         page("A14.12").host("a/../b").over(Over::Http1).is(400),
         page("A14.13")
-            .host("panel.example, evil")
+            .host("localhost, evil")
             .over(Over::Http1)
             .is(400),
         page("A14.14")
-            .with(&[b"Host: panel.example"])
+            .with(&[b"Host: localhost"])
             .over(Over::Http1)
             .closes(400),
         page("A14.15")
@@ -330,15 +330,15 @@ async fn a14_hosts() {
         get("A14.17", "http://evil/static/a")
             .over(Over::Http1)
             .is(421),
-        get("A14.18", "https://panel.example/static/a")
+        get("A14.18", "https://localhost/static/a")
             .host("evil")
             .over(Over::Http1)
             .seen(Seen {
                 line: "GET /static/a HTTP/1.1",
-                has: &["host: panel.example"],
+                has: &["host: localhost"],
                 lacks: &["evil"],
             }),
-        get("A14.19", "http://panel.example@evil/static/a")
+        get("A14.19", "http://localhost@evil/static/a")
             .over(Over::Http1)
             .closes(400),
         get("A14.20", "static/a").over(Over::Http1).closes(400),

@@ -1,96 +1,89 @@
-//! E: sessions and cookies. What ends them, and what is open at that moment, is in `ended.rs`.
+//! E: sessions and cookies. What is open when they end, and who races, is in `ended.rs`.
 
 use crate::arena::Who::Operator;
-use crate::arena::{Arena, PASSWORD, Turn};
+use crate::arena::{Arena, Turn};
+use crate::ask::{answered, send};
 use crate::attack::{Attack, get, run};
-use crate::browser::{Browser, LOGIN, SESSION, between};
-use crate::http1::{Answer, Client};
 use crate::open;
+use crate::support::http1::Answer;
+use crate::support::http2::Http2;
+use crate::support::person::{Person, csrf_of};
+
+const SESSION: &str = "__Host-portcullis";
+const LOGIN: &str = "/.portcullis/login";
+const LOGOUT: &str = "/.portcullis/logout";
+const ACCOUNT: &str = "/.portcullis/account";
 
 /// What a page answers to somebody who shows this as the session.
-async fn shown(arena: &Arena, session: &str) -> Answer {
-    let mut client = Client::connect(arena).await;
-    let request = open::head(arena, "GET", "/page", session) + "\r\n";
-    client.send(request.as_bytes()).await;
-    client.answer_to("GET").await.unwrap()
+pub(crate) async fn shown(arena: &Arena, session: &str) -> Answer {
+    let mut wire = arena.gateway.connect().await;
+    wire.send(open::head("GET", "/page", session) + "\r\n")
+        .await;
+    answered(&mut wire, false).await.unwrap()
 }
 
 /// The answer to a form that is posted as these bytes.
-async fn posted(arena: &Arena, path: &str, session: &str, fields: &str, form: &str) -> Answer {
+async fn posted(arena: &Arena, session: &str, fields: &str, form: &str) -> Answer {
     let request = format!(
         "{}{fields}Content-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n\r\n{form}",
-        open::head(arena, "POST", path, session),
+        open::head("POST", LOGOUT, session),
         form.len()
     );
-    let mut client = Client::connect(arena).await;
-    client.send(request.as_bytes()).await;
-    let answer = client.answer_to("POST").await;
-    answer.unwrap_or_else(|fault| unreachable!("{request:?}: {fault}\n{}", arena.last_words()))
+    let mut wire = arena.gateway.connect().await;
+    wire.send(request).await;
+    answered(&mut wire, false).await.unwrap()
+}
+
+/// Signs in with this session planted beforehand; the session that came of it.
+async fn with_planted(arena: &Arena, person: &mut Person, planted: &str) -> String {
+    person
+        .cookies
+        .insert(SESSION.to_owned(), planted.to_owned());
+    person.sign_in().await;
+    arena.must_not_leak(person.token());
+    person.token().to_owned()
 }
 
 #[tokio::test]
 async fn e1_a_session_is_never_one_that_the_attacker_chose() {
     let arena = Turn::next().await;
-    let link = arena.invite("erna");
-    for way in ["set-up", "login"] {
-        let planted = "A".repeat(43);
-        let mut browser = Browser::default();
-        browser.jar.insert(SESSION.to_owned(), planted.clone());
-        let answer = match way {
-            "set-up" => browser.set_up(&arena, &link, PASSWORD).await,
-            _ => browser.log_in(&arena, "erna", PASSWORD).await,
-        };
-        assert_eq!(answer.status, 303, "{way}: {}", answer.text());
-        let session = browser.session();
-        assert_ne!(session, planted, "{way}");
-        assert_eq!(shown(&arena, &planted).await.status, 401, "{way}");
-        assert_eq!(shown(&arena, &session).await.status, 200, "{way}");
-    }
+    let mut erna = arena.person("erna").await.elsewhere();
+    let planted = "A".repeat(43);
+    let session = with_planted(&arena, &mut erna, &planted).await;
+    assert_ne!(session, planted);
+    assert_eq!(shown(&arena, &planted).await.status, 401);
+    assert_eq!(shown(&arena, &session).await.status, 200);
 }
 
 #[tokio::test]
 async fn e1_the_session_shown_at_a_sign_in_is_dead_after_it() {
     let arena = Turn::next().await;
-    let mut browser = arena.sign_in("egon").await;
-    let before = browser.session();
-    let answer = browser.log_in(&arena, "egon", PASSWORD).await;
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    assert_ne!(browser.session(), before);
+    let mut egon = arena.person("egon").await;
+    let before = egon.token().to_owned();
+    let after = with_planted(&arena, &mut egon, &before).await;
+    assert_ne!(after, before);
     assert_eq!(shown(&arena, &before).await.status, 401);
-    assert_eq!(shown(&arena, &browser.session()).await.status, 200);
+    assert_eq!(shown(&arena, &after).await.status, 200);
 }
 
 #[tokio::test]
 async fn e1_half_a_sign_in_is_no_session() {
     let arena = Turn::next().await;
-    arena
-        .command(
-            &[
-                "user",
-                "add",
-                "edda",
-                "--role",
-                "administrator",
-                "--password-stdin",
-            ],
-            PASSWORD,
-        )
-        .unwrap();
-    let mut browser = Browser::default();
-    let answer = browser.log_in(&arena, "edda", PASSWORD).await;
+    let mut edda = arena.person("edda").await.elsewhere();
+    let answer = edda.give_password().await;
     assert_eq!(answer.status, 303, "{}", answer.text());
-    assert_eq!(answer.field("location"), Some("/.portcullis/enrol"));
-    assert_eq!(browser.session(), "");
-    let half = browser.jar.get("__Host-portcullis-signin").unwrap().clone();
+    assert!(!edda.is_signed_in());
+    let half = edda.cookies["__Host-portcullis-signin"].clone();
+    arena.must_not_leak(&half);
     assert_eq!(shown(&arena, &half).await.status, 401);
-    for path in ["/page", "/users/", "/.portcullis/account"] {
-        let answer = browser.get(&arena, path).await;
+    for path in ["/page", "/users/", ACCOUNT] {
+        let answer = edda.get(path).await;
         assert_eq!(answer.status, 303, "{path}");
-        let location = answer.field("location").unwrap_or_default();
+        let location = answer.header("location").unwrap_or_default();
         assert!(location.starts_with(LOGIN), "{path}: {location}");
     }
-    assert_eq!(arena.panel().heads(), Vec::<String>::new());
+    assert_eq!(arena.heads(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -142,89 +135,102 @@ async fn e5_only_the_exact_single_cookie_signs_in() {
     .await;
 }
 
+/// The gateway's cookie in all spellings that somebody could hope for, between two of the panel's.
+const COOKIES: &str = "HTTP/1.1 200 OK\r\n\
+    Set-Cookie: first=1; Path=/\r\n\
+    Set-Cookie: __Host-portcullis=evil; Secure; Path=/\r\n\
+    set-cookie: __Host-portcullis=evil\r\n\
+    SET-COOKIE:__Host-portcullis=evil; Max-Age=0\r\n\
+    Set-Cookie:  __Host-portcullis =evil; Path=/\r\n\
+    Set-Cookie: __HOST-PORTCULLIS=evil; Secure; Path=/\r\n\
+    Set-Cookie: =__Host-portcullis=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-portcullis\r\n\
+    Set-Cookie: \"__Host-portcullis\"=evil\r\n\
+    Set-Cookie: __Host-portcullis-signin=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-portcullis-form=evil; Secure; Path=/\r\n\
+    Set-Cookie: \t__Host-portcullis=evil; Domain=example\r\n\
+    Set-Cookie: __Host-portcullis=; expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    Set-Cookie: last=1; Path=/\r\n\
+    Content-Length: 0\r\n\r\n";
+
 #[tokio::test]
 async fn e6_a_panel_cannot_set_the_gateways_cookies() {
     let arena = Turn::next().await;
+    arena.panel.answers_oddly("cookies", COOKIES);
     let session = arena.token(Operator).unwrap();
-    let mut client = Client::connect(&arena).await;
-    let request = open::head(&arena, "GET", "/cookies", session) + "\r\n";
-    client.send(request.as_bytes()).await;
-    let answer = client.answer_to("GET").await.unwrap();
-    let set: Vec<&str> = answer.all("set-cookie").collect();
-    assert_eq!(set, ["first=1; Path=/", "last=1; Path=/"]);
-    // Over HTTP/2 alike.
-    let mut client = crate::http2::Client::connect(&arena).await;
-    let answer = client
-        .send(open::request(&arena, "/cookies", session), b"")
-        .await
-        .unwrap();
-    let set: Vec<&str> = answer.all("set-cookie").collect();
-    assert_eq!(set, ["first=1; Path=/", "last=1; Path=/"]);
+    let mut wire = arena.gateway.connect().await;
+    wire.send(open::head("GET", "/odd/cookies", session) + "\r\n")
+        .await;
+    let http2 = Http2::connect(arena.gateway.port).await;
+    for answer in [
+        answered(&mut wire, false).await.unwrap(),
+        send(&http2, open::request("/odd/cookies", session), b"")
+            .await
+            .unwrap(),
+    ] {
+        assert_eq!(
+            answer.all("set-cookie"),
+            ["first=1; Path=/", "last=1; Path=/"]
+        );
+    }
     assert_eq!(shown(&arena, session).await.status, 200);
 }
 
 #[tokio::test]
 async fn e7_logging_out_is_seen_on_both_sides() {
     let arena = Turn::next().await;
-    let mut browser = arena.sign_in("else").await;
-    let session = browser.session();
-    let page = browser.get(&arena, "/.portcullis/account").await;
-    let kept = page.field("cache-control").unwrap_or_default();
+    let mut elsa = arena.person("elsa").await;
+    let session = elsa.token().to_owned();
+    let page = elsa.get(ACCOUNT).await;
+    let kept = page.header("cache-control").unwrap_or_default();
     assert!(
         kept.contains("no-store"),
         "the back button would show it: {kept}"
     );
-    let account = "/.portcullis/account";
-    let answer = browser
-        .submit(&arena, account, "/.portcullis/logout", &[])
-        .await;
+    let answer = elsa.submit(ACCOUNT, LOGOUT, &[]).await;
     assert_eq!(answer.status, 303);
-    let location = answer.field("location").unwrap_or_default();
+    let location = answer.header("location").unwrap_or_default();
     assert!(location.starts_with(LOGIN), "{location}");
     forgets_the_browser(&answer);
-    assert_eq!(browser.session(), "");
+    assert!(!elsa.is_signed_in());
     let refused = shown(&arena, &session).await;
     assert_eq!(refused.status, 401);
     forgets_the_browser(&refused);
     // A page that was still open asks once more.
-    browser.jar.insert(SESSION.to_owned(), session);
-    let answer = browser
-        .submit(&arena, LOGIN, "/.portcullis/logout", &[])
-        .await;
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    forgets_the_browser(&answer);
+    let again = posted(&arena, &session, "Accept: text/html\r\n", "csrf=x").await;
+    assert_eq!(again.status, 303, "{}", again.text());
+    forgets_the_browser(&again);
 }
 
 /// The deletion that a browser accepts for a `__Host-` name, to the letter (CVE-2025-55162).
 pub(crate) fn forgets_the_browser(answer: &Answer) {
     const DELETION: &str = "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
-    let deletions = answer
-        .all("set-cookie")
-        .filter(|line| *line == DELETION)
-        .count();
-    assert_eq!(deletions, 1, "{:?}", answer.fields);
-    assert_eq!(answer.field("clear-site-data"), Some("\"cache\""));
+    let lines = answer.all("set-cookie");
+    let deletions = lines.iter().filter(|line| **line == DELETION).count();
+    assert_eq!(deletions, 1, "{answer:?}");
+    assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
 }
 
 #[tokio::test]
 async fn e7_logging_out_needs_the_form() {
     let arena = Turn::next().await;
-    let browser = arena.sign_in("emil").await;
-    let session = browser.session();
-    let other = arena
-        .sign_in("enno")
-        .await
-        .get(&arena, "/.portcullis/account")
-        .await;
-    let others = between(&other.text(), "name=\"csrf\" value=\"", "\"");
-    for (field, site) in [
-        ("", ""),
-        (&*others, ""),
-        ("x", "Sec-Fetch-Site: cross-site\r\n"),
+    let emil = arena.person("emil").await;
+    let mut enno = arena.person("enno").await;
+    let of_another = csrf_of(&enno.get(ACCOUNT).await.text());
+    for (fields, form) in [
+        ("", "".to_owned()),
+        ("", "csrf=".to_owned()),
+        ("", "csrf=x".to_owned()),
+        ("", format!("csrf={of_another}")),
+        ("Sec-Fetch-Site: cross-site\r\n", "csrf=x".to_owned()),
+        ("Origin: null\r\n", "csrf=x".to_owned()),
     ] {
-        let form = format!("csrf={field}");
-        let answer = posted(&arena, "/.portcullis/logout", &session, site, &form).await;
-        assert_eq!(answer.status, 403, "{field:?} {site:?}");
+        for accept in ["", "Accept: text/html\r\n"] {
+            let fields = format!("{accept}{fields}");
+            let answer = posted(&arena, emil.token(), &fields, &form).await;
+            assert_eq!(answer.status, 403, "{fields:?} {form:?}");
+            assert!(!answer.body.is_empty(), "{fields:?} {form:?}");
+        }
     }
-    assert_eq!(shown(&arena, &session).await.status, 200);
+    assert_eq!(shown(&arena, emil.token()).await.status, 200);
 }
