@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+use tokio::task::JoinError;
 
 pub use self::rooms::{Offline, offline};
 pub use self::start::{GatewayError, run};
@@ -72,15 +73,7 @@ impl House {
         let request = Request::from_parts(parts, Body::new(body));
         let page = async move { portal.answer(visit, request).await };
         let answered = self.tasks.spawn_on(page, &self.control).await;
-        answered.unwrap_or_else(|fault| {
-            let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed")
-                .detail(
-                    "this is a fault of the gateway; nothing was changed that was not confirmed",
-                )
-                .referenced();
-            tracing::error!(reference = problem.reference(), %fault, "a page failed");
-            portal::error_page(&problem)
-        })
+        answered.unwrap_or_else(|fault| portal::error_page(&failed(&fault)))
     }
 }
 
@@ -134,6 +127,15 @@ fn refuse(problem: Problem, parts: &Parts) -> Response {
     } else {
         problem.into_response()
     }
+}
+
+/// A page or a call that panicked.
+fn failed(fault: &JoinError) -> Problem {
+    let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the gateway failed")
+        .detail("this is a fault of the gateway; the log says more under the reference number")
+        .referenced();
+    tracing::error!(reference = problem.reference(), %fault, "an answer could not be made");
+    problem
 }
 
 fn nothing_to_say() -> Response {

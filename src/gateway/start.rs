@@ -57,11 +57,20 @@ pub enum GatewayError {
 
 /// The management API, at its listener and its socket.
 #[derive(Clone)]
-struct Office(Management);
+struct Office {
+    management: Management,
+    tasks: Shutdown,
+}
 
 impl Handler for Office {
+    /// In a task of its own: hyper drops a handler when its caller hangs up, and a revocation that
+    /// was asked for is carried out all the same, also when it had not begun by then.
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
-        self.0.answer(connection, request.map(Body::new)).await
+        let management = self.management.clone();
+        let request = request.map(Body::new);
+        let answering = async move { management.answer(connection, request).await };
+        let answered = self.tasks.spawn(answering).await;
+        answered.unwrap_or_else(|fault| super::failed(&fault).into_response())
     }
 }
 
@@ -190,7 +199,10 @@ fn open_office(
     tls: &Arc<ServerConfig>,
     tasks: &Shutdown,
 ) -> Result<(), GatewayError> {
-    let office = Office(rooms.management());
+    let office = Office {
+        management: rooms.management(),
+        tasks: tasks.clone(),
+    };
     let socket = accept::bind_unix(&rooms.config.gateway.data_dir.join("management.sock"))?;
     let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
     for listener in accept::bind(&addresses, 1)?.into_iter().flatten() {

@@ -82,11 +82,9 @@ impl Asked {
     pub(super) fn session(&self, desk: &Desk) -> Result<Arc<Session>, Refusal> {
         let now = desk.clock.now();
         let shown = self.visit.session.as_ref().map(|shown| shown.token_hash());
-        let Some(session) = shown.and_then(|shown| desk.sessions.find(&shown, now).ok()) else {
-            return Err(sign_in_first());
-        };
-        session.touch(now);
-        Ok(session)
+        shown
+            .and_then(|shown| desk.sessions.find(&shown, now).ok())
+            .ok_or_else(sign_in_first)
     }
 
     /// From where somebody signs in.

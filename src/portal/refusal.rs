@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use maud::Markup;
 
@@ -96,8 +96,10 @@ pub(super) fn finish(mut response: Response, wants_page: bool) -> Response {
         Seen::Form(form) => with_headers(&problem, page::answer(problem.status(), form)),
         Seen::Elsewhere(path) => with_headers(&problem, page::see_other(&path)),
     };
-    // The router says which methods there are.
-    drawn.headers_mut().extend(response.headers().clone());
+    // The router says which methods there are; what else it says is of the answer without a body.
+    if let Some(allowed) = response.headers_mut().remove(ALLOW) {
+        drawn.headers_mut().insert(ALLOW, allowed);
+    }
     drawn
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
     if under_way.waits_for == WaitsFor::Enrolment {
         return Ok(see_other(&step::with_next(step::ENROL, &next)));
     }
-    let form = draw(&desk, &under_way, &next, None);
+    let form = draw(&desk, &under_way, &next, None, false);
     Ok(page::answer(StatusCode::OK, form))
 }
 
@@ -30,11 +30,14 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     if under_way.waits_for == WaitsFor::Enrolment {
         return Ok(see_other(&step::with_next(step::ENROL, &next)));
     }
+    let typed = posted.form.optional("code")?;
+    let is_letter = |symbol: char| symbol.is_ascii_alphabetic();
+    let tries_recovery = typed.is_some_and(|code| code.expose().contains(is_letter));
     let again = |problem: Problem| {
         let is_wrong = problem.status() == StatusCode::UNAUTHORIZED;
         Refusal::on_form(problem, |problem| {
             let complaint = Complaint::of(problem, is_wrong.then_some("code"));
-            draw(&desk, &under_way, &next, Some(complaint))
+            draw(&desk, &under_way, &next, Some(complaint), tries_recovery)
         })
     };
     if !posted.fits(&desk.form_key, under_way.binding())? {
@@ -60,12 +63,14 @@ fn draw(
     under_way: &UnderWay<'_>,
     next: &NextPath,
     complaint: Option<Complaint<'_>>,
+    tries_recovery: bool,
 ) -> maud::Markup {
     sign_in::second_factor(&sign_in::SecondFactor {
         csrf: &desk.form_key.field(under_way.binding()),
         next: next.as_str(),
         user: under_way.user.as_str(),
         login: &step::to_login(next, None),
+        tries_recovery,
         complaint,
     })
 }

@@ -130,7 +130,7 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
         )),
         SignInError::WrongCode => Some(unauthorized(
             "code not right",
-            "This code is not right, or it has been used already. Wait for the next one.",
+            "This code is not right, or it has been used already. Try another one.",
         )),
         SignInError::TooManyCodes { retry_after } => Some(too_many_codes(retry_after)),
         SignInError::Busy { retry_after } => Some(busy(retry_after)),

@@ -11,4 +11,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ended_means_ended;
+mod flat_memory;
+mod kept;
+mod open;
+mod race;
 mod the_way_in;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::http1::{Answer, Wire};
+use super::http2::Http2;
 use super::panel::Panel;
 use super::{SOON, eventually, free_port};
 
@@ -155,6 +156,11 @@ upstream = "{upstream}"
     /// A connection for people's requests.
     pub async fn connect(&self) -> Wire {
         Wire::connect(self.port).await
+    }
+
+    /// The same over HTTP/2.
+    pub async fn connect_http2(&self) -> Http2 {
+        Http2::connect(self.port).await
     }
 
     /// A command of the operator, with `--json`.

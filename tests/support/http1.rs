@@ -174,7 +174,7 @@ impl Wire {
         } else if let Some(length) = length {
             self.exactly(length).await?
         } else {
-            self.to_the_end().await
+            self.rest().await
         };
         Some(answer)
     }
@@ -271,7 +271,7 @@ impl Wire {
         }
     }
 
-    async fn to_the_end(&mut self) -> Vec<u8> {
+    async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await.is_some() {}
         std::mem::take(&mut self.buffer)
     }

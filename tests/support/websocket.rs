@@ -108,7 +108,7 @@ impl WebSocket {
     }
 
     /// Reads to the end; the close frame that came, if one came.
-    pub async fn to_the_end(&mut self) -> Option<Message> {
+    pub async fn hear_out(&mut self) -> Option<Message> {
         let mut farewell = None;
         while let Some(message) = self.hear().await {
             if matches!(message, Message::Close(..)) {

@@ -29,6 +29,7 @@ fn sign_in_pages(complaint: Option<Complaint<'_>>) -> Vec<(&'static str, String)
         next: EVIL,
         user: EVIL,
         login: EVIL,
+        tries_recovery: false,
         complaint,
     });
     vec![

@@ -110,7 +110,7 @@ fn session(row: &SessionRow<'_>, view: &Account<'_>) -> Markup {
 
 fn password(view: &Account<'_>) -> Markup {
     let complaint = view.complaint.as_ref();
-    let hint = format!("At least {} characters. Blanks count too.", view.min_length);
+    let hint = format!("At least {} characters. Spaces count too.", view.min_length);
     let new = Input {
         id: "new_password",
         label: "New password",
@@ -118,6 +118,7 @@ fn password(view: &Account<'_>) -> Markup {
         autocomplete: "new-password",
         hint: Some(&hint),
         min_length: Some(view.min_length),
+        is_far_down: true,
         ..Input::default()
     };
     let current = Input {
@@ -126,7 +127,7 @@ fn password(view: &Account<'_>) -> Markup {
         autocomplete: "current-password",
         hint: None,
         min_length: None,
-        autofocus: complaint.is_some(),
+        autofocus: complaint.is_some_and(|complaint| complaint.field.is_some()),
         ..new
     };
     let again = Input {

@@ -44,6 +44,8 @@ struct Input<'a> {
     hint: Option<&'a str>,
     min_length: Option<usize>,
     autofocus: bool,
+    /// The page is long: the complaint stands at the field too, for the eye.
+    is_far_down: bool,
 }
 
 /// The field that ties a form to the one who fetched it.
@@ -94,6 +96,9 @@ fn input(input: &Input<'_>, complaint: Option<&Complaint<'_>>) -> Markup {
     html! {
         div class="field" {
             label for=(input.id) { (input.label) }
+            @if let Some(complaint) = complaint.filter(|_| is_wrong && input.is_far_down) {
+                p class="wrong" aria-hidden="true" { (complaint.text) }
+            }
             input id=(input.id) name=(name)
                 type=(if input.is_password { "password" } else { "text" })
                 autocomplete=(input.autocomplete)

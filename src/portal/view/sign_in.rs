@@ -33,12 +33,14 @@ pub(in crate::portal) struct SecondFactor<'a> {
     pub(in crate::portal) user: &'a str,
     /// Where one begins again, as somebody else.
     pub(in crate::portal) login: &'a str,
+    /// A recovery code was tried, so that form is open.
+    pub(in crate::portal) tries_recovery: bool,
     pub(in crate::portal) complaint: Option<Complaint<'a>>,
 }
 
 pub(in crate::portal) fn setup(view: &Setup<'_>) -> Markup {
     let complaint = view.complaint.as_ref();
-    let hint = format!("At least {} characters. Blanks count too.", view.min_length);
+    let hint = format!("At least {} characters. Spaces count too.", view.min_length);
     // The field before would keep the focus on a password that is right but was repeated wrongly.
     let first = Input {
         id: "password",
@@ -128,7 +130,7 @@ pub(in crate::portal) fn second_factor(view: &SecondFactor<'_>) -> Markup {
         autocomplete: "one-time-code",
         inputmode: Some("numeric"),
         hint: Some("Six digits, new every half minute. Each works once."),
-        autofocus: true,
+        autofocus: !view.tries_recovery,
         ..Input::default()
     };
     // A form of its own, because the keyboard with digits can't type one.
@@ -138,6 +140,7 @@ pub(in crate::portal) fn second_factor(view: &SecondFactor<'_>) -> Markup {
         label: "Recovery code",
         autocomplete: "off",
         hint: Some("Each works once. Cross it off your list."),
+        autofocus: view.tries_recovery,
         ..Input::default()
     };
     let form = |field: Markup, button: &str| {
@@ -157,10 +160,10 @@ pub(in crate::portal) fn second_factor(view: &SecondFactor<'_>) -> Markup {
             h1 { "Confirm that it is you" }
             (alert(complaint))
             p class="lead" { "Signing in as " strong class="name" { (view.user) } }
-            (form(input(&code, complaint), "Confirm"))
-            details {
+            (form(input(&code, complaint.filter(|_| !view.tries_recovery)), "Confirm"))
+            details open[view.tries_recovery] {
                 summary { "Use a recovery code instead" }
-                (form(input(&recovery, None), "Use recovery code"))
+                (form(input(&recovery, complaint.filter(|_| view.tries_recovery)), "Use recovery code"))
             }
             p class="foot" { a href=(view.login) { "Sign in as somebody else" } }
         },
