@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -118,6 +119,19 @@ fn explain(address: SocketAddr, error: Errno) -> ListenError {
             source: other.into(),
         },
     }
+}
+
+/// Finds out about peers that vanished without a word: a tunnel that waits for one would stay for
+/// ever. About two minutes after the last sign of life its connection fails.
+///
+/// # Errors
+/// When the connection is gone already.
+pub(super) fn watch_for_dead_peer(stream: impl AsFd) -> io::Result<()> {
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(&stream, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(&stream, 4)?;
+    Ok(())
 }
 
 /// Binds a UNIX socket that only its owner may use. The socket file of a dead process is replaced.

@@ -16,6 +16,7 @@ mod head;
 mod head_check;
 mod listen;
 mod protocol;
+mod request_line;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -155,7 +156,10 @@ fn owner(stream: &UnixStream) -> Option<u32> {
 
 async fn serve_tcp<H: Handler>(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service<H>) {
     // Answers are written whole: waiting for more to send would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| listen::watch_for_dead_peer(&stream));
+    if let Err(error) = prepared {
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep, timeout};
 use super::*;
 use crate::wire::Body;
 
+mod in_memory;
 mod over_tls;
 mod plain;
 

@@ -1,0 +1,236 @@
+//! E: sessions and cookies. What is open when they end, and who races, is in `ended.rs`.
+
+use crate::arena::Who::Operator;
+use crate::arena::{Arena, Turn};
+use crate::ask::{answered, send};
+use crate::attack::{Attack, get, run};
+use crate::open;
+use crate::support::http1::Answer;
+use crate::support::http2::Http2;
+use crate::support::person::{Person, csrf_of};
+
+const SESSION: &str = "__Host-portcullis";
+const LOGIN: &str = "/.portcullis/login";
+const LOGOUT: &str = "/.portcullis/logout";
+const ACCOUNT: &str = "/.portcullis/account";
+
+/// What a page answers to somebody who shows this as the session.
+pub(crate) async fn shown(arena: &Arena, session: &str) -> Answer {
+    let mut wire = arena.gateway.connect().await;
+    wire.send(open::head("GET", "/page", session) + "\r\n")
+        .await;
+    answered(&mut wire, false).await.unwrap()
+}
+
+/// The answer to a form that is posted as these bytes.
+async fn posted(arena: &Arena, session: &str, fields: &str, form: &str) -> Answer {
+    let request = format!(
+        "{}{fields}Content-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{form}",
+        open::head("POST", LOGOUT, session),
+        form.len()
+    );
+    let mut wire = arena.gateway.connect().await;
+    wire.send(request).await;
+    answered(&mut wire, false).await.unwrap()
+}
+
+/// Signs in with this session planted beforehand; the session that came of it.
+async fn with_planted(arena: &Arena, person: &mut Person, planted: &str) -> String {
+    person
+        .cookies
+        .insert(SESSION.to_owned(), planted.to_owned());
+    person.sign_in().await;
+    arena.must_not_leak(person.token());
+    person.token().to_owned()
+}
+
+#[tokio::test]
+async fn e1_a_session_is_never_one_that_the_attacker_chose() {
+    let arena = Turn::next().await;
+    let mut erna = arena.person("erna").await.elsewhere();
+    let planted = "A".repeat(43);
+    let session = with_planted(&arena, &mut erna, &planted).await;
+    assert_ne!(session, planted);
+    assert_eq!(shown(&arena, &planted).await.status, 401);
+    assert_eq!(shown(&arena, &session).await.status, 200);
+}
+
+#[tokio::test]
+async fn e1_the_session_shown_at_a_sign_in_is_dead_after_it() {
+    let arena = Turn::next().await;
+    let mut egon = arena.person("egon").await;
+    let before = egon.token().to_owned();
+    let after = with_planted(&arena, &mut egon, &before).await;
+    assert_ne!(after, before);
+    assert_eq!(shown(&arena, &before).await.status, 401);
+    assert_eq!(shown(&arena, &after).await.status, 200);
+}
+
+#[tokio::test]
+async fn e1_half_a_sign_in_is_no_session() {
+    let arena = Turn::next().await;
+    let mut edda = arena.person("edda").await.elsewhere();
+    let answer = edda.give_password().await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert!(!edda.is_signed_in());
+    let half = edda.cookies["__Host-portcullis-signin"].clone();
+    arena.must_not_leak(&half);
+    assert_eq!(shown(&arena, &half).await.status, 401);
+    for path in ["/page", "/users/", ACCOUNT] {
+        let answer = edda.get(path).await;
+        assert_eq!(answer.status, 303, "{path}");
+        let location = answer.header("location").unwrap_or_default();
+        assert!(location.starts_with(LOGIN), "{path}: {location}");
+    }
+    assert_eq!(arena.heads(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn e5_only_the_exact_single_cookie_signs_in() {
+    let line = |id: &'static str, field: &'static [u8]| -> Attack {
+        let fields: &'static [&'static [u8]] = vec![field].leak();
+        get(id, "/page").by(Operator).with(fields)
+    };
+    let signs_in = |attack: Attack| attack.reaches("GET /page HTTP/1.1");
+    run(&[
+        signs_in(line("E5.1", b"Cookie: __Host-portcullis={cookie}")),
+        signs_in(line("E5.2", b"Cookie: a=1;__Host-portcullis={cookie};b=2")),
+        signs_in(line(
+            "E5.3",
+            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis={cookie}",
+        )),
+        line(
+            "E5.4",
+            b"Cookie: __Host-portcullis=a; __Host-portcullis={cookie}",
+        ),
+        line(
+            "E5.5",
+            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis=b",
+        ),
+        line(
+            "E5.6",
+            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis=",
+        ),
+        line("E5.7", b"Cookie: =__Host-portcullis={cookie}"),
+        line("E5.8", b"Cookie: %5F%5FHost-portcullis={cookie}"),
+        line("E5.9", b"Cookie: __host-portcullis={cookie}"),
+        line("E5.10", b"Cookie: __HOST-PORTCULLIS={cookie}"),
+        line("E5.11", b"Cookie: __Host-portcullis ={cookie}"),
+        line("E5.12", b"Cookie: __Host-portcullis= {cookie}"),
+        line("E5.13", b"Cookie: __Host-portcullis=\"{cookie}\""),
+        line("E5.14", b"Cookie: $Version=1; __Host-portcullis={cookie}"),
+        line("E5.15", b"Cookie: __Host-portcullis={cookie}x"),
+        line("E5.16", b"Cookie: __Host-portcullis={cookie}="),
+        line("E5.17", b"Cookie: ..Host-portcullis={cookie}"),
+        line("E5.18", b"Cookie: __Host-portcullis[]={cookie}"),
+        line("E5.19", b"Cookie: __Host-portcullis-signin={cookie}"),
+        line("E5.20", b"Cookie: portcullis={cookie}"),
+        line("E5.21", b"Cookie: __Host-portcullis,={cookie}"),
+        line(
+            "E5.22",
+            b"Cookie: a=\"; __Host-portcullis=b\"; __Host-portcullis={cookie}",
+        ),
+    ])
+    .await;
+}
+
+/// The gateway's cookie in all spellings that somebody could hope for, between two of the panel's.
+const COOKIES: &str = "HTTP/1.1 200 OK\r\n\
+    Set-Cookie: first=1; Path=/\r\n\
+    Set-Cookie: __Host-portcullis=evil; Secure; Path=/\r\n\
+    set-cookie: __Host-portcullis=evil\r\n\
+    SET-COOKIE:__Host-portcullis=evil; Max-Age=0\r\n\
+    Set-Cookie:  __Host-portcullis =evil; Path=/\r\n\
+    Set-Cookie: __HOST-PORTCULLIS=evil; Secure; Path=/\r\n\
+    Set-Cookie: =__Host-portcullis=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-portcullis\r\n\
+    Set-Cookie: \"__Host-portcullis\"=evil\r\n\
+    Set-Cookie: __Host-portcullis-signin=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-portcullis-form=evil; Secure; Path=/\r\n\
+    Set-Cookie: \t__Host-portcullis=evil; Domain=example\r\n\
+    Set-Cookie: __Host-portcullis=; expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    Set-Cookie: last=1; Path=/\r\n\
+    Content-Length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn e6_a_panel_cannot_set_the_gateways_cookies() {
+    let arena = Turn::next().await;
+    arena.panel.answers_oddly("cookies", COOKIES);
+    let session = arena.token(Operator).unwrap();
+    let mut wire = arena.gateway.connect().await;
+    wire.send(open::head("GET", "/odd/cookies", session) + "\r\n")
+        .await;
+    let http2 = Http2::connect(arena.gateway.port).await;
+    for answer in [
+        answered(&mut wire, false).await.unwrap(),
+        send(&http2, open::request("/odd/cookies", session), b"")
+            .await
+            .unwrap(),
+    ] {
+        assert_eq!(
+            answer.all("set-cookie"),
+            ["first=1; Path=/", "last=1; Path=/"]
+        );
+    }
+    assert_eq!(shown(&arena, session).await.status, 200);
+}
+
+#[tokio::test]
+async fn e7_logging_out_is_seen_on_both_sides() {
+    let arena = Turn::next().await;
+    let mut elsa = arena.person("elsa").await;
+    let session = elsa.token().to_owned();
+    let page = elsa.get(ACCOUNT).await;
+    let kept = page.header("cache-control").unwrap_or_default();
+    assert!(
+        kept.contains("no-store"),
+        "the back button would show it: {kept}"
+    );
+    let answer = elsa.submit(ACCOUNT, LOGOUT, &[]).await;
+    assert_eq!(answer.status, 303);
+    let location = answer.header("location").unwrap_or_default();
+    assert!(location.starts_with(LOGIN), "{location}");
+    forgets_the_browser(&answer);
+    assert!(!elsa.is_signed_in());
+    let refused = shown(&arena, &session).await;
+    assert_eq!(refused.status, 401);
+    forgets_the_browser(&refused);
+    // A page that was still open asks once more.
+    let again = posted(&arena, &session, "Accept: text/html\r\n", "csrf=x").await;
+    assert_eq!(again.status, 303, "{}", again.text());
+    forgets_the_browser(&again);
+}
+
+/// The deletion that a browser accepts for a `__Host-` name, to the letter (CVE-2025-55162).
+pub(crate) fn forgets_the_browser(answer: &Answer) {
+    const DELETION: &str = "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
+    let lines = answer.all("set-cookie");
+    let deletions = lines.iter().filter(|line| **line == DELETION).count();
+    assert_eq!(deletions, 1, "{answer:?}");
+    assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
+}
+
+#[tokio::test]
+async fn e7_logging_out_needs_the_form() {
+    let arena = Turn::next().await;
+    let emil = arena.person("emil").await;
+    let mut enno = arena.person("enno").await;
+    let of_another = csrf_of(&enno.get(ACCOUNT).await.text());
+    for (fields, form) in [
+        ("", "".to_owned()),
+        ("", "csrf=".to_owned()),
+        ("", "csrf=x".to_owned()),
+        ("", format!("csrf={of_another}")),
+        ("Sec-Fetch-Site: cross-site\r\n", "csrf=x".to_owned()),
+        ("Origin: null\r\n", "csrf=x".to_owned()),
+    ] {
+        for accept in ["", "Accept: text/html\r\n"] {
+            let fields = format!("{accept}{fields}");
+            let answer = posted(&arena, emil.token(), &fields, &form).await;
+            assert_eq!(answer.status, 403, "{fields:?} {form:?}");
+            assert!(!answer.body.is_empty(), "{fields:?} {form:?}");
+        }
+    }
+    assert_eq!(shown(&arena, emil.token()).await.status, 200);
+}

@@ -1,0 +1,22 @@
+//! Attacks on the built gateway, over real sockets. The README beside this file says which test
+//! stands for which class of the threat table.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that can't go on should say where, and its tasks end with it"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod arena;
+mod ask;
+mod attack;
+mod class_a;
+mod class_b;
+mod class_e;
+mod ended;
+mod open;
