@@ -138,7 +138,7 @@ async fn websocket(arena: &Arena, session: &str) -> Open {
     let mut socket = opened.unwrap_or_else(|refusal| panic!("{refusal:?}"));
     socket.check_echo().await;
     Open::new("a WebSocket over HTTP/1.1", async move {
-        match socket.to_the_end().await {
+        match socket.hear_out().await {
             // RFC 6455 §7.4.1
             Some(Message::Close(1008, _)) => Ok(()),
             other => Err(format!("no close frame with 1008: {other:?}")),
