@@ -1,5 +1,7 @@
 //! Opening the database file and bringing it to this version.
 
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,8 +31,9 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreE
         .busy_timeout(Duration::from_secs(5))
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF");
+    make_file(path).map_err(|cause| cannot_open(sqlx::Error::Io(cause)))?;
     let writer = pool(1)
-        .connect_with(options.clone().create_if_missing(true))
+        .connect_with(options.clone())
         .await
         .map_err(cannot_open)?;
     migrate(path, &writer).await?;
@@ -39,6 +42,17 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreE
         .await
         .map_err(cannot_open)?;
     Ok((writer, readers))
+}
+
+/// A missing database is made for its owner alone; SQLite gives the files beside it the same mode.
+fn make_file(path: &Path) -> std::io::Result<()> {
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// Connections to a file have no reason to be closed and made again.

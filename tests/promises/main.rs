@@ -16,4 +16,6 @@ mod flat_memory;
 mod kept;
 mod open;
 mod race;
+mod the_panel_side;
+mod the_start;
 mod the_way_in;

@@ -1,0 +1,163 @@
+//! Starting, and what stands in the way of it: a sentence that helps, and the right exit code.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::gateway::{Gateway, binary};
+use crate::support::panel::Panel;
+
+/// A command in a folder with a configuration, as it comes.
+fn run(folder: &Path, config: &str, arguments: &[&str]) -> Output {
+    let path = folder.join("portcullis.toml");
+    std::fs::write(&path, config).unwrap();
+    binary()
+        .arg("--config")
+        .arg(path)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn config(folder: &Path, port: u16) -> String {
+    let path = folder.display();
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:{port}\"]\nexternal_url = \"https://localhost:{port}\"\n\
+         data_dir = \"{path}/data\"\n[tls]\ncertificate = \"{path}/g.pem\"\nkey = \"{path}/g.key\"\n\
+         development = true\n[management]\nlisten = \"\"\n[[panel]]\nupstream = \"http://127.0.0.1:1\"\n"
+    )
+}
+
+/// What a person reads: the exit code, and one sentence without the marks of a crash.
+fn refused(output: &Output, code: i32, parts: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text:?}");
+    }
+    for mark in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
+        assert!(!text.contains(mark), "{text}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = config(folder.path(), address.port());
+    refused(
+        &run(folder.path(), &config, &["serve"]),
+        1,
+        &[&address.to_string()],
+    );
+}
+
+#[test]
+fn a_folder_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), 1).replace("/data\"", "/portcullis.toml/data\"");
+    refused(
+        &run(folder.path(), &config, &["serve"]),
+        1,
+        &["portcullis.toml/data"],
+    );
+}
+
+#[test]
+fn a_database_that_is_broken_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), 1);
+    let added = run(
+        folder.path(),
+        &config,
+        &["user", "add", "ada", "--role", "operator"],
+    );
+    assert!(added.status.success(), "{added:?}");
+    let database = folder.path().join("data/portcullis.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[..4096].fill(0x5a);
+    std::fs::write(&database, &bytes).unwrap();
+    for arguments in [&["serve"][..], &["user", "list"]] {
+        refused(
+            &run(folder.path(), &config, arguments),
+            1,
+            &["portcullis.db"],
+        );
+    }
+    assert_eq!(
+        std::fs::read(&database).unwrap(),
+        bytes,
+        "nothing was made anew"
+    );
+}
+
+#[test]
+fn a_configuration_with_faults_is_exit_code_2_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        config(folder.path(), 1).replace("listen = [", "lisen = [") + "cookies = \"vault\"\n";
+    for arguments in [&["serve"][..], &["check"], &["user", "list"]] {
+        let output = run(folder.path(), &config, arguments);
+        refused(
+            &output,
+            2,
+            &["portcullis.toml:2:1", "listen", "portcullis.toml:13:11"],
+        );
+    }
+    let fine = run(folder.path(), &self::config(folder.path(), 1), &["check"]);
+    assert_eq!(
+        (fine.status.code(), fine.stdout.as_slice()),
+        (Some(0), b"ok\n".as_slice())
+    );
+    let usage = binary().args(["user", "add"]).output().unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn commands_work_with_and_without_a_running_gateway() {
+    let panel = Panel::start().await;
+    let mut gateway = Gateway::in_front_of(&panel).await;
+    gateway.operator(&["user", "add", "ada", "--role", "operator"]);
+    let again = gateway.command(&["user", "add", "Ada", "--role", "operator"], None);
+    refused(&again, 1, &["already"]);
+    refused(
+        &gateway.command(&["user", "logout", "nobody"], None),
+        1,
+        &["no"],
+    );
+    let second = binary()
+        .arg("--config")
+        .arg(gateway.config())
+        .arg("serve")
+        .output();
+    refused(&second.unwrap(), 1, &["another gateway", "data"]);
+    gateway.stop().await;
+    gateway.operator(&["user", "add", "bob", "--role", "manager"]);
+    let names = |gateway: &Gateway| -> Vec<String> {
+        let users = gateway.operator(&["user", "list"]);
+        let name = |user: &serde_json::Value| user["name"].as_str().unwrap().to_owned();
+        users.as_array().unwrap().iter().map(name).collect()
+    };
+    assert_eq!(names(&gateway), ["ada", "bob"]);
+    gateway.start().await;
+    assert_eq!(names(&gateway), ["ada", "bob"]);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_for_the_gateways_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let panel = Panel::start().await;
+    let gateway = Gateway::in_front_of(&panel).await;
+    gateway.person("ada", "operator").await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&gateway.data_dir()), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(gateway.data_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 4, "database, log, key and socket");
+    assert_eq!(mode(&gateway.config().with_file_name("gateway.key")), 0o600);
+}
