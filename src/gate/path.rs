@@ -61,10 +61,12 @@ impl Path {
                 }
             }
         }
+        let is_canonical =
+            !decoded.contains("//") && !decoded.contains(';') && !has_encoded_slash(raw);
         Ok(Self {
             raw: raw.to_owned(),
-            is_canonical: readings.len() == 1 && !raw.contains(';'),
             readings,
+            is_canonical,
         })
     }
 
@@ -73,8 +75,8 @@ impl Path {
         &self.raw
     }
 
-    /// Whether every panel reads the same in it, letter case aside: only then may a rule for anyone
-    /// match.
+    /// Whether all panels see the same segments in it: no encoded or doubled slash, no `;`. Only then
+    /// may a rule for anyone match.
     pub fn is_canonical(&self) -> bool {
         self.is_canonical
     }
@@ -146,6 +148,12 @@ fn check_segments(decoded: &str) -> Result<(), BadPath> {
         }
     }
     Ok(())
+}
+
+fn has_encoded_slash(raw: &str) -> bool {
+    raw.as_bytes()
+        .windows(3)
+        .any(|part| part.eq_ignore_ascii_case(b"%2f"))
 }
 
 fn without_parameters(text: &str) -> String {
@@ -222,13 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_everybody_reads_alike_is_canonical() {
+    fn only_what_everybody_splits_alike_is_canonical() {
         for (raw, canonical) in [
             ("/static/a.css", true),
             ("/", true),
             ("/STATIC/a", true),
             ("/static//a", false),
-            ("/static/%61", false),
+            ("/static/My%20File.css", true),
+            ("/static/%252e%252e/x", true),
             ("/static/a;b", false),
             ("/static/a%3bb", false),
             ("/static/a%2fb", false),

@@ -20,9 +20,10 @@ const HOP_BY_HOP: [&str; 11] = [
 
 /// Names that only the gateway may set, or that panels are known to obey: client addresses, identity,
 /// rewritten targets and overridden methods (CVE-2018-14773, CVE-2019-10913, CVE-2026-40575).
-const SPOKEN_FOR: [&str; 25] = [
+const SPOKEN_FOR: [&str; 26] = [
     "client-ip",
     "cf-connecting-ip",
+    "cookie2",
     "fastly-client-ip",
     "forwarded",
     "proxy",

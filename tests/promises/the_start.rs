@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use crate::support::SOON;
 use crate::support::gateway::{Gateway, binary};
 use crate::support::panel::Panel;
 
@@ -11,12 +13,26 @@ use crate::support::panel::Panel;
 fn run(folder: &Path, config: &str, arguments: &[&str]) -> Output {
     let path = folder.join("portcullis.toml");
     std::fs::write(&path, config).unwrap();
-    binary()
-        .arg("--config")
-        .arg(path)
-        .args(arguments)
-        .output()
-        .unwrap()
+    ended(binary().arg("--config").arg(path).args(arguments))
+}
+
+/// Runs something that must end by itself.
+fn ended(command: &mut Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + SOON;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{command:?} goes on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 fn config(folder: &Path, port: u16) -> String {
@@ -30,7 +46,8 @@ fn config(folder: &Path, port: u16) -> String {
 
 /// What a person reads: the exit code, and one sentence without the marks of a crash.
 fn refused(output: &Output, code: i32, parts: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
+    let text = [output.stdout.as_slice(), &output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
     assert_eq!(output.status.code(), Some(code), "{text}");
     for part in parts {
         assert!(text.contains(part), "no {part:?} in {text:?}");
@@ -75,8 +92,10 @@ fn a_database_that_is_broken_is_refused_and_left_as_it_is() {
     );
     assert!(added.status.success(), "{added:?}");
     let database = folder.path().join("data/portcullis.db");
+    // What a crash would have left beside it could mend it.
+    let _ = std::fs::remove_file(folder.path().join("data/portcullis.db-wal"));
     let mut bytes = std::fs::read(&database).unwrap();
-    bytes[..4096].fill(0x5a);
+    bytes.fill(0x5a);
     std::fs::write(&database, &bytes).unwrap();
     for arguments in [&["serve"][..], &["user", "list"]] {
         refused(
@@ -110,7 +129,7 @@ fn a_configuration_with_faults_is_exit_code_2_and_says_where() {
         (fine.status.code(), fine.stdout.as_slice()),
         (Some(0), b"ok\n".as_slice())
     );
-    let usage = binary().args(["user", "add"]).output().unwrap();
+    let usage = ended(binary().args(["user", "add"]));
     assert_eq!(usage.status.code(), Some(2));
 }
 
@@ -126,12 +145,8 @@ async fn commands_work_with_and_without_a_running_gateway() {
         1,
         &["no"],
     );
-    let second = binary()
-        .arg("--config")
-        .arg(gateway.config())
-        .arg("serve")
-        .output();
-    refused(&second.unwrap(), 1, &["another gateway", "data"]);
+    let second = ended(binary().arg("--config").arg(gateway.config()).arg("serve"));
+    refused(&second, 1, &["another gateway", "data"]);
     gateway.stop().await;
     gateway.operator(&["user", "add", "bob", "--role", "manager"]);
     let names = |gateway: &Gateway| -> Vec<String> {
