@@ -1,0 +1,16 @@
+//~ E0624 E0616
+//! Only the gate makes a permit, and nobody changes one.
+
+use portcullis::gate::{Permit, Target};
+
+pub fn forged(target: Target) -> Permit {
+    Permit::new(target, None)
+}
+
+pub fn redirected(permit: &mut Permit, target: Target) {
+    permit.target = target;
+}
+
+pub fn looked_at(permit: &Permit) -> &Target {
+    permit.target()
+}
