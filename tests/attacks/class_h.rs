@@ -12,20 +12,7 @@ const CANARY: &str = "GET /static/canary HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// and the panel sees nothing.
 async fn refuses(arena: &Arena, id: &str, bytes: &[u8], status: u16) -> Result<(), String> {
     arena.panel.forget();
-    let cookie = format!(
-        "Cookie: __Host-portcullis={}\r\n",
-        arena.token(Operator).unwrap()
-    );
-    let text = [bytes, CANARY.as_bytes()].concat();
-    let place = text
-        .windows(2)
-        .position(|part| part == b"\r\n")
-        .map(|at| at + 2);
-    let place = place.filter(|_| bytes.starts_with(b"POST ") || bytes.starts_with(b"GET "));
-    let text = match place {
-        Some(place) => [&text[..place], cookie.as_bytes(), &text[place..]].concat(),
-        None => text,
-    };
+    let text = [&with_session(arena, bytes), CANARY.as_bytes()].concat();
     let mut wire = arena.gateway.connect().await;
     let _ = wire.try_send(&text).await;
     let answer = answered(&mut wire, false)
@@ -54,7 +41,18 @@ async fn refuses(arena: &Arena, id: &str, bytes: &[u8], status: u16) -> Result<(
     }
 }
 
-async fn run(attacks: &[(&str, &[u8], u16)]) {
+/// With the operator's cookie behind the request line, so that nothing but its form is against it.
+fn with_session(arena: &Arena, bytes: &[u8]) -> Vec<u8> {
+    let token = arena.token(Operator).unwrap();
+    let cookie = format!("Cookie: __Host-portcullis={token}\r\n");
+    let end = bytes.windows(2).position(|part| part == b"\r\n");
+    match end.unwrap_or(0) {
+        0 => bytes.to_vec(),
+        end => [&bytes[..end + 2], cookie.as_bytes(), &bytes[end + 2..]].concat(),
+    }
+}
+
+async fn run(attacks: &[Refused]) {
     let arena = Turn::next().await;
     let mut faults = Vec::new();
     for (id, bytes, status) in attacks {
@@ -63,164 +61,169 @@ async fn run(attacks: &[(&str, &[u8], u16)]) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Id, bytes, and the status of the answer.
+type Refused = (&'static str, &'static [u8], u16);
+
+const HEADS: &[Refused] = &[
+    ("H1", b"GET /page HTTP/1.1\r\n\r\n", 400),
+    (
+        "H2",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        400,
+    ),
+    (
+        "H4",
+        b"GET http://a@localhost/page HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        400,
+    ),
+    ("H5", b"GET page HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    (
+        "H6",
+        b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        501,
+    ),
+    ("H7", b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    (
+        "H8",
+        b"GET /page#x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        400,
+    ),
+    ("H13.1", b"GET /page HTTP/1.1\nHost: localhost\n\n", 400),
+    (
+        "H13.2",
+        b"GET /page HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.3",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.4",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: y\r\n folded\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.5",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nX : y\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.6",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.7",
+        b"GET  /page HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.8",
+        b"\r\n\r\nGET /page HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        400,
+    ),
+    (
+        "H13.9",
+        b"GET /page HTTP/1.2\r\nHost: localhost\r\n\r\n",
+        505,
+    ),
+    ("H13.10", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+];
+
 #[tokio::test]
 async fn heads_that_two_programs_would_read_differently() {
-    run(&[
-        ("H1", b"GET /page HTTP/1.1\r\n\r\n", 400),
-        (
-            "H2",
-            b"GET /page HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
-            400,
-        ),
-        (
-            "H4",
-            b"GET http://a@localhost/page HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            400,
-        ),
-        ("H5", b"GET page HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
-        (
-            "H6",
-            b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            501,
-        ),
-        ("H7", b"GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
-        (
-            "H8",
-            b"GET /page#x HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            400,
-        ),
-        ("H13.1", b"GET /page HTTP/1.1\nHost: localhost\n\n", 400),
-        (
-            "H13.2",
-            b"GET /page HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.3",
-            b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: a\rb\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.4",
-            b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: y\r\n folded\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.5",
-            b"GET /page HTTP/1.1\r\nHost: localhost\r\nX : y\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.6",
-            b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.7",
-            b"GET  /page HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.8",
-            b"\r\n\r\nGET /page HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            400,
-        ),
-        (
-            "H13.9",
-            b"GET /page HTTP/1.2\r\nHost: localhost\r\n\r\n",
-            505,
-        ),
-        ("H13.10", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-    ])
-    .await;
+    run(HEADS).await;
 }
+
+const FRAMING: &[Refused] = &[
+    (
+        "H9.1",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\
+           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
+        400,
+    ),
+    (
+        "H9.2",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+           Content-Length: 6\r\n\r\n0\r\n\r\nG",
+        400,
+    ),
+    (
+        "H10.1",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.2",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.3",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.4",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.5",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.6",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H10.7",
+        b"POST /page HTTP/1.0\r\nHost: localhost\r\n\
+           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+    ),
+    (
+        "H11.1",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\
+           Content-Length: 4\r\n\r\nbody",
+        400,
+    ),
+    (
+        "H11.2",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4, 4\r\n\r\nbody",
+        400,
+    ),
+    (
+        "H11.3",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n\r\nbody",
+        400,
+    ),
+    (
+        "H11.4",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0x4\r\n\r\nbody",
+        400,
+    ),
+    (
+        "H11.5",
+        b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
+           Content-Length: 18446744073709551620\r\n\r\nbody",
+        400,
+    ),
+];
 
 #[tokio::test]
 async fn framing_that_two_programs_would_read_differently() {
-    run(&[
-        (
-            "H9.1",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\
-           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nG",
-            400,
-        ),
-        (
-            "H9.2",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
-           Content-Length: 6\r\n\r\n0\r\n\r\nG",
-            400,
-        ),
-        (
-            "H10.1",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
-           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.2",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.3",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.4",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.5",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.6",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H10.7",
-            b"POST /page HTTP/1.0\r\nHost: localhost\r\n\
-           Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "H11.1",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\
-           Content-Length: 4\r\n\r\nbody",
-            400,
-        ),
-        (
-            "H11.2",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4, 4\r\n\r\nbody",
-            400,
-        ),
-        (
-            "H11.3",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: +4\r\n\r\nbody",
-            400,
-        ),
-        (
-            "H11.4",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0x4\r\n\r\nbody",
-            400,
-        ),
-        (
-            "H11.5",
-            b"POST /page HTTP/1.1\r\nHost: localhost\r\n\
-           Content-Length: 18446744073709551620\r\n\r\nbody",
-            400,
-        ),
-    ])
-    .await;
+    run(FRAMING).await;
 }
 
 #[tokio::test]
