@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::arena::Arena;
 use crate::attack::{Attack, Expect, Over};
-use crate::support::http1::{Answer, Wire};
+use crate::support::http1::{Answer, Wire, tls};
 use crate::support::http2::{self, Http2};
 use crate::support::{SOON, soon};
 
@@ -144,6 +144,56 @@ pub(crate) async fn send(http2: &Http2, request: Request<()>, body: &'static [u8
         status: head.status.as_u16(),
         headers: headers.collect(),
         body,
+    })
+}
+
+/// Asks for a path over HTTP/2 in frames made by hand, as no client library would. Whether it is
+/// answered; otherwise the stream, or the connection, is broken off as a protocol error.
+pub(crate) async fn answer_to_raw_path(arena: &Arena, path: &[u8]) -> bool {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let fields = [
+        literal(b":method", b"GET"),
+        literal(b":scheme", b"https"),
+        literal(b":authority", b"localhost"),
+        literal(b":path", path),
+    ]
+    .concat();
+    let length = u8::try_from(fields.len()).unwrap();
+    // HEADERS on stream 1, with END_STREAM and END_HEADERS (RFC 9113 §6.2).
+    let head = [0, 0, length, 1, 5, 0, 0, 0, 1];
+    let stream = soon("TLS", tls(arena.gateway.port, &[b"h2"]))
+        .await
+        .unwrap();
+    let mut wire = Wire::over(stream);
+    wire.send([PREFACE, EMPTY_SETTINGS, &head, &fields].concat())
+        .await;
+    let mut read = Vec::new();
+    loop {
+        let piece = wire.some().await;
+        assert!(!piece.is_empty(), "it ended without a word: {read:?}");
+        read.extend(piece);
+        // HEADERS, RST_STREAM, GOAWAY
+        if let Some(kind) = kinds(&read).find(|kind| [1, 3, 7].contains(kind)) {
+            return kind == 1;
+        }
+    }
+}
+
+/// A field in its plainest form (RFC 7541 §6.2.2).
+fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+    let length = |text: &[u8]| u8::try_from(text.len()).unwrap();
+    [&[0, length(name)], name, &[length(value)], value].concat()
+}
+
+/// The types of the whole frames in these bytes.
+fn kinds(mut bytes: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let head = bytes.get(..9)?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let kind = head[3];
+        bytes = bytes.get(9 + length..)?;
+        Some(kind)
     })
 }
 

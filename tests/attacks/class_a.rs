@@ -1,6 +1,7 @@
 //! A: which resource is asked for.
 
-use crate::arena::Who::Operator;
+use crate::arena::{Arena, Turn, Who::Operator};
+use crate::ask::answer_to_raw_path;
 use crate::attack::{Attack, Over, Seen, get, post, request, run};
 
 #[tokio::test]
@@ -97,6 +98,41 @@ async fn a6_fragments() {
         get("A6.5", "/static/%23/../users/").is(400),
     ])
     .await;
+}
+
+/// The HTTP/2 library cuts a target at `#` before anybody sees it. So it can't be refused there; but
+/// what is judged is what is forwarded, and nothing behind the `#` is either.
+#[tokio::test]
+async fn a6_fragments_over_http2() {
+    let arena = Turn::next().await;
+    let is_answered = async |arena: &Arena, path: &[u8]| {
+        arena.panel.forget();
+        answer_to_raw_path(arena, path).await
+    };
+    assert!(is_answered(&arena, b"/users/#/static/").await);
+    assert!(is_answered(&arena, b"/users/#/../static/a").await);
+    assert_eq!(arena.heads(), Vec::<String>::new());
+    assert!(is_answered(&arena, b"/static/x#/../../users/").await);
+    let lines: Vec<String> = arena
+        .heads()
+        .iter()
+        .filter_map(|head| head.lines().next().map(str::to_owned))
+        .collect();
+    assert_eq!(lines, ["GET /static/x HTTP/1.1"]);
+    // Other targets that are none are broken off.
+    for path in [
+        b"static/x".as_slice(),
+        b"/static/ x",
+        b"/static/\x7f",
+        b"/static/\xc0\xaf",
+    ] {
+        assert!(
+            !is_answered(&arena, path).await,
+            "{:?}",
+            path.escape_ascii().to_string()
+        );
+        assert_eq!(arena.heads(), Vec::<String>::new());
+    }
 }
 
 #[tokio::test]

@@ -1,24 +1,41 @@
-//! E: sessions and cookies. What is open when they end, and who races, is in `ended.rs`.
+//! E: sessions and cookies. That everything ends that is open (E2), and stays ended over a crash, is
+//! told in `tests/promises`; here are the ways and races that are not told there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Request;
 
 use crate::arena::Who::Operator;
 use crate::arena::{Arena, Turn};
 use crate::ask::{answered, send};
 use crate::attack::{Attack, get, run};
-use crate::open;
+use crate::support::gateway::CUT;
 use crate::support::http1::Answer;
-use crate::support::http2::Http2;
-use crate::support::person::{Person, csrf_of};
+use crate::support::http2::{self, Http2};
+use crate::support::person::{PASSWORD, Person, csrf_of};
+use crate::support::websocket::HANDSHAKE;
 
 const SESSION: &str = "__Host-portcullis";
 const LOGIN: &str = "/.portcullis/login";
 const LOGOUT: &str = "/.portcullis/logout";
 const ACCOUNT: &str = "/.portcullis/account";
 
+/// The head of a request with a session, without its empty line.
+fn head(method: &str, path: &str, session: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {SESSION}={session}\r\n")
+}
+
+/// A request over HTTP/2 with a session.
+fn request(path: &str, session: &str) -> Request<()> {
+    http2::head("GET", path, &[("cookie", &format!("{SESSION}={session}"))])
+}
+
 /// What a page answers to somebody who shows this as the session.
-pub(crate) async fn shown(arena: &Arena, session: &str) -> Answer {
+async fn shown(arena: &Arena, session: &str) -> Answer {
     let mut wire = arena.gateway.connect().await;
-    wire.send(open::head("GET", "/page", session) + "\r\n")
-        .await;
+    wire.send(head("GET", "/page", session) + "\r\n").await;
     answered(&mut wire, false).await.unwrap()
 }
 
@@ -27,7 +44,7 @@ async fn posted(arena: &Arena, session: &str, fields: &str, form: &str) -> Answe
     let request = format!(
         "{}{fields}Content-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n\r\n{form}",
-        open::head("POST", LOGOUT, session),
+        head("POST", LOGOUT, session),
         form.len()
     );
     let mut wire = arena.gateway.connect().await;
@@ -84,6 +101,124 @@ async fn e1_half_a_sign_in_is_no_session() {
         assert!(location.starts_with(LOGIN), "{path}: {location}");
     }
     assert_eq!(arena.heads(), Vec::<String>::new());
+}
+
+/// Over both protocols, the first request after the end is sent to sign in.
+async fn is_refused(arena: &Arena, session: &str) {
+    arena.panel.forget();
+    let http2 = Http2::connect(arena.gateway.port).await;
+    for answer in [
+        shown(arena, session).await,
+        send(&http2, request("/page", session), b"").await.unwrap(),
+    ] {
+        assert_eq!(answer.status, 401);
+        forgets_the_browser(&answer);
+    }
+    assert_eq!(arena.heads(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn e2_a_password_set_by_a_call_ends_sessions() {
+    let arena = Turn::next().await;
+    let fred = arena.person("fred").await;
+    let body = format!("{{\"password\": \"{PASSWORD}\"}}");
+    let path = "/v1/users/fred/password";
+    let answer = arena
+        .gateway
+        .call(arena.management(), "PUT", path, &body)
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    is_refused(&arena, fred.token()).await;
+}
+
+/// One hammering client: asks as fast as it can, until a request that began after the end of the
+/// session is refused. Says how many were let pass before.
+async fn hammer(arena: Arc<Turn>, session: String, ended: Arc<AtomicBool>) -> u64 {
+    let mut passed = 0;
+    let mut wire = arena.gateway.connect().await;
+    loop {
+        let is_after = ended.load(Ordering::SeqCst);
+        let sent = wire.try_send(head("GET", "/page", &session) + "\r\n").await;
+        let answer = match sent {
+            Ok(()) => wire.try_answer(false).await,
+            Err(_) => None,
+        };
+        match answer.map(|answer| answer.status) {
+            Some(200) => {
+                assert!(!is_after, "a request that began after the end was let pass");
+                passed += 1;
+            }
+            Some(401) if is_after => return passed,
+            Some(401) => {}
+            Some(status) => panic!("answered {status}"),
+            None => wire = arena.gateway.connect().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn e3_requests_in_flight_do_not_revive_a_session() {
+    const ROUNDS: usize = 8;
+    const CLIENTS: usize = 16;
+    let arena = Arc::new(Turn::next().await);
+    let mut lea = arena.person("lea").await;
+    let mut passed = 0;
+    for round in 0..ROUNDS {
+        let session = lea.token().to_owned();
+        let ended = Arc::new(AtomicBool::new(false));
+        let hammers: Vec<_> = (0..CLIENTS)
+            .map(|_| tokio::spawn(hammer(arena.clone(), session.clone(), ended.clone())))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = lea.submit(ACCOUNT, LOGOUT, &[]).await;
+        assert_eq!(answer.status, 303, "round {round}");
+        ended.store(true, Ordering::SeqCst);
+        for hammer in hammers {
+            passed += hammer.await.unwrap();
+        }
+        is_refused(&arena, &session).await;
+        lea.sign_in().await;
+        arena.must_not_leak(lea.token());
+    }
+    assert!(passed > 0, "nothing was hammered");
+}
+
+#[tokio::test]
+async fn e4_a_handshake_that_races_the_end_leaves_no_tunnel() {
+    const ROUNDS: u64 = 9;
+    let arena = Turn::next().await;
+    let mut opened = 0;
+    let mut nina = arena.person("nina").await;
+    for round in 0..ROUNDS {
+        let fields = [&HANDSHAKE[..], &["Origin: https://localhost", "\r\n"]].concat();
+        let handshake = head("GET", "/ws", nina.token()) + &fields.join("\r\n");
+        let mut wire = arena.gateway.connect().await;
+        let shaking = async {
+            let _ = wire.try_send(handshake).await;
+            wire.try_head().await.map(|answer| answer.status)
+        };
+        let revoking = async {
+            tokio::time::sleep(Duration::from_micros(round * 300)).await;
+            let path = "/v1/users/nina/sessions";
+            arena
+                .gateway
+                .call(arena.management(), "DELETE", path, "")
+                .await
+        };
+        let (shaken, revoked) = tokio::join!(shaking, revoking);
+        assert_eq!(revoked.status, 200);
+        match shaken {
+            Some(101) => {
+                opened += 1;
+                wire.closed_within(CUT).await;
+            }
+            Some(status) => assert_eq!(status, 401, "round {round}"),
+            None => {}
+        }
+        nina.sign_in().await;
+        arena.must_not_leak(nina.token());
+    }
+    assert!(opened > 0, "no handshake came before the end");
 }
 
 #[tokio::test]
@@ -159,12 +294,12 @@ async fn e6_a_panel_cannot_set_the_gateways_cookies() {
     arena.panel.answers_oddly("cookies", COOKIES);
     let session = arena.token(Operator).unwrap();
     let mut wire = arena.gateway.connect().await;
-    wire.send(open::head("GET", "/odd/cookies", session) + "\r\n")
+    wire.send(head("GET", "/odd/cookies", session) + "\r\n")
         .await;
     let http2 = Http2::connect(arena.gateway.port).await;
     for answer in [
         answered(&mut wire, false).await.unwrap(),
-        send(&http2, open::request("/odd/cookies", session), b"")
+        send(&http2, request("/odd/cookies", session), b"")
             .await
             .unwrap(),
     ] {
@@ -203,7 +338,7 @@ async fn e7_logging_out_is_seen_on_both_sides() {
 }
 
 /// The deletion that a browser accepts for a `__Host-` name, to the letter (CVE-2025-55162).
-pub(crate) fn forgets_the_browser(answer: &Answer) {
+fn forgets_the_browser(answer: &Answer) {
     const DELETION: &str = "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
     let lines = answer.all("set-cookie");
     let deletions = lines.iter().filter(|line| **line == DELETION).count();

@@ -18,5 +18,4 @@ mod attack;
 mod class_a;
 mod class_b;
 mod class_e;
-mod ended;
-mod open;
+mod class_h;
