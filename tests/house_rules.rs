@@ -68,6 +68,8 @@ fn every_file_says_what_it_is_and_is_short_and_done() {
     let faults: Vec<String> = ["src", "tests"]
         .iter()
         .flat_map(|folder| rust_files(&root().join(folder)))
+        // What must not compile is a sample, and its messages count lines.
+        .filter(|path| !path.starts_with(root().join("tests/compile_fail")))
         .flat_map(|path| {
             let name = shown(&path);
             faults_of_text(&read(&path))
