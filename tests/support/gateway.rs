@@ -184,13 +184,7 @@ upstream = "{upstream}"
 
     /// A call of a program.
     pub async fn call(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
-        let mut wire = Wire::connect(self.management_port).await;
-        let bearer = format!("Authorization: Bearer {token}");
-        let mut fields = vec![bearer.as_str()];
-        if !body.is_empty() {
-            fields.push("Content-Type: application/json");
-        }
-        wire.request(method, path, &fields, body.as_bytes()).await
+        call(self.management_port, token, method, path, body).await
     }
 }
 
@@ -236,6 +230,17 @@ pub fn command(config: &Path, arguments: &[&str], input: Option<&str>) -> Output
         pipe.write_all(input.as_bytes()).unwrap();
     }
     child.wait_with_output().unwrap()
+}
+
+/// A call of a program to whatever gateway has this port for them.
+pub async fn call(port: u16, token: &str, method: &str, path: &str, body: &str) -> Answer {
+    let mut wire = Wire::connect(port).await;
+    let bearer = format!("Authorization: Bearer {token}");
+    let mut fields = vec![bearer.as_str()];
+    if !body.is_empty() {
+        fields.push("Content-Type: application/json");
+    }
+    wire.request(method, path, &fields, body.as_bytes()).await
 }
 
 /// How long promise 2 gives every open connection.

@@ -6,6 +6,7 @@
     reason = "each test binary uses its own part of the harness"
 )]
 
+pub mod app;
 pub mod gateway;
 pub mod http1;
 pub mod http2;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use totp_rs::{Builder, Secret};
 
+use super::app::App;
 use super::gateway::Gateway;
 use super::http1::{Answer, Wire};
 use super::http2::Http2;
@@ -17,10 +17,7 @@ pub struct Person {
     pub name: String,
     pub password: String,
     port: u16,
-    /// The base32 secret in the app.
-    app: String,
-    /// The last step whose code was used.
-    used_step: u64,
+    app: App,
     pub recovery_codes: Vec<String>,
     pub cookies: BTreeMap<String, String>,
 }
@@ -33,8 +30,7 @@ impl Gateway {
             name: name.to_owned(),
             password: PASSWORD.to_owned(),
             port: self.port,
-            app: String::new(),
-            used_step: 0,
+            app: App::default(),
             recovery_codes: Vec::new(),
             cookies: BTreeMap::new(),
         };
@@ -54,7 +50,6 @@ impl Person {
             password: self.password.clone(),
             port: self.port,
             app: self.app.clone(),
-            used_step: self.used_step,
             recovery_codes: self.recovery_codes.clone(),
             cookies: BTreeMap::new(),
         }
@@ -72,11 +67,8 @@ impl Person {
         let enrol = answer.header("location").unwrap().to_owned();
         assert!(enrol.starts_with("/.portcullis/enrol"), "{enrol}");
         let page = self.get(&enrol).await.text();
-        self.app = between(&page, "id=\"totp-secret\"", "<")
-            .split('>')
-            .nth(1)
-            .unwrap()
-            .replace(' ', "");
+        let secret = between(&page, "id=\"totp-secret\"", "<");
+        self.app = App::with(secret.split('>').nth(1).unwrap());
         let code = self.next_code();
         let done = self.submit(&enrol, &enrol, &[("code", &code)]).await;
         assert_eq!(done.status, 200, "{}", done.text());
@@ -117,24 +109,9 @@ impl Person {
         self.submit(login, login, &fields).await
     }
 
-    /// A code that was not used yet: of this half minute, or of the next, which is taken too.
+    /// A code that was not used yet, see [`App::next_code`].
     pub fn next_code(&mut self) -> String {
-        let totp = Builder::new()
-            .with_secret(Secret::try_from_base32(&self.app).unwrap())
-            .with_account_name("test")
-            .build()
-            .unwrap();
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let step = (now / 30).max(self.used_step + 1);
-        assert!(
-            step <= now / 30 + 1,
-            "the codes of this half minute are used up"
-        );
-        self.used_step = step;
-        totp.generate(step * 30).to_string()
+        self.app.next_code()
     }
 
     pub fn is_signed_in(&self) -> bool {
