@@ -14,7 +14,7 @@ use crate::model::{Action, Actor, Event, Role, User, UserName};
 use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::store::Store;
-use crate::store::change::{AddUser, RaiseGeneration, SetPassword};
+use crate::store::change::{AddUser, RaiseGeneration, SetPassword, WayIn};
 
 const PASSWORD: &str = "plum tractor elbow";
 
@@ -63,6 +63,7 @@ impl House {
             name: name.clone(),
             role: Role::Operator,
             email: None,
+            way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
         };
         let user = self
             .store

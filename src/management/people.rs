@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::order::Order;
 use super::{Verbs, answer_json, refusal, revocations};
-use crate::credentials::policy;
 use crate::model::{FactorKind, Role, User, UserName};
 use crate::secret::Secret;
 use crate::store::Person;
@@ -35,21 +34,17 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     let (Some(name), Some(role)) = (name, role) else {
         return Err(refusal::incomplete());
     };
-    if let Some(password) = &password {
-        // Before anything is changed: a weak password leaves no user behind.
-        let least = verbs.config.min_password_length(role);
-        policy::judge(password.expose(), least, name.as_str()).map_err(refusal::weak)?;
-    }
     let actor = order.caller.actor();
-    let added = verbs.users.add(name, role, email, actor.clone()).await;
-    let (user, link) = added.map_err(refusal::of_users)?;
-    let setup_url = match password {
-        None => Some(verbs.setup_url(&link)),
+    let users = &verbs.users;
+    let (user, setup_url) = match password {
         Some(password) => {
-            // This spends the link.
-            let set = verbs.users.set_password(&user.name, password, actor).await;
-            set.map_err(refusal::of_users)?;
-            None
+            let added = users.add_with_password(name, role, email, password, actor);
+            (added.await.map_err(refusal::of_users)?, None)
+        }
+        None => {
+            let added = users.add(name, role, email, actor).await;
+            let (user, link) = added.map_err(refusal::of_users)?;
+            (user, Some(verbs.setup_url(&link)))
         }
     };
     let mut document = person(&Person {

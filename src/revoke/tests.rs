@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::session::{Exchange, Sessions, Token, restore};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
-use crate::store::change::{AddUser, SetPassword, StartSession};
+use crate::store::change::{AddUser, SetPassword, StartSession, WayIn};
 
 const LIMITS: SessionLimits = SessionLimits {
     idle_timeout: Duration::from_secs(60),
@@ -52,6 +52,7 @@ impl House {
             name: name.clone(),
             role: Role::Operator,
             email: None,
+            way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
         };
         self.store.commit(add, event()).await.unwrap();
         self.store.user(&name).await.unwrap().unwrap()

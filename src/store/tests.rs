@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::change::{
     AddSetupLink, AddUser, EndSession, EnrolTotp, RaiseEveryGeneration, RaiseGeneration,
-    SetPassword, SpendRecoveryCode, SpendTotpStep, StartSession,
+    SetPassword, SpendRecoveryCode, SpendTotpStep, StartSession, WayIn,
 };
 use super::{Store, StoreError};
 use crate::clock::{Clock, Timestamp};
@@ -28,6 +28,7 @@ async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
         name: name("ada"),
         role: Role::Operator,
         email: None,
+        way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
     };
     let id = store.commit(ada, event()).await.unwrap().into_outcome();
     (folder, store, id)
@@ -59,6 +60,7 @@ async fn a_name_is_given_once() {
         name: name("ADA"),
         role: Role::Manager,
         email: None,
+        way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
     };
     assert!(matches!(
         store.commit(again, event()).await,
@@ -162,6 +164,7 @@ async fn a_set_up_link_sets_one_password() {
         name: name("ada"),
         role: Role::Operator,
         email: None,
+        way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
     };
     let ada = store.commit(ada, event()).await.unwrap().into_outcome();
     let link = |hash| AddSetupLink {

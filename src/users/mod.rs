@@ -18,7 +18,7 @@ use crate::model::{Action, Actor, Event, Generation, Role, User, UserName};
 use crate::revoke::{Outcome, RevokeError, Revoker};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::store::change::{AddUser, SetPassword};
+use crate::store::change::{AddUser, SetPassword, WayIn};
 use crate::store::{Person, Store, StoreError};
 
 /// Manages people. Cheap to clone.
@@ -94,17 +94,46 @@ impl Users {
         email: Option<String>,
         actor: Actor,
     ) -> Result<(User, SetupLink), UsersError> {
-        let event =
-            Event::about(actor.clone(), Action::UserAdded, &name).detail(format!("as {role}"));
+        let link = SetupLink::random();
+        let way_in = WayIn::Link {
+            hash: link.hash(),
+            expires: self.0.clock.now().plus(setup::LIFETIME),
+        };
+        let user = self.add_by(name, role, email, way_in, actor).await?;
+        Ok((user, link))
+    }
+
+    /// Adds a user with a password.
+    pub async fn add_with_password(
+        &self,
+        name: UserName,
+        role: Role,
+        email: Option<String>,
+        password: Secret<String>,
+        actor: Actor,
+    ) -> Result<User, UsersError> {
+        self.judge(role, &name, &password)?;
+        let way_in = WayIn::Password(self.0.passwords.hash(&password).await?);
+        self.add_by(name, role, email, way_in, actor).await
+    }
+
+    async fn add_by(
+        &self,
+        name: UserName,
+        role: Role,
+        email: Option<String>,
+        way_in: WayIn,
+        actor: Actor,
+    ) -> Result<User, UsersError> {
+        let event = Event::about(actor, Action::UserAdded, &name).detail(format!("as {role}"));
         let add = AddUser {
             name: name.clone(),
             role,
             email,
+            way_in,
         };
         self.0.store.commit(add, event).await?;
-        let user = self.user(&name).await?;
-        let link = self.renew_setup_link(&user, actor).await?;
-        Ok((user, link))
+        self.user(&name).await
     }
 
     /// Everybody, by name.
@@ -120,7 +149,7 @@ impl Users {
         actor: Actor,
     ) -> Result<Outcome, UsersError> {
         let user = self.user(name).await?;
-        self.judge(&user, &password)?;
+        self.judge(user.role, name, &password)?;
         let event = Event::about(actor, Action::PasswordSet, name);
         self.set(&user, &password, None, None, event).await
     }
@@ -150,7 +179,7 @@ impl Users {
             Ok(_) | Err(PasswordError::TooLong) => return Err(UsersError::WrongPassword),
             Err(fault) => return Err(fault.into()),
         }
-        self.judge(&facts.user, &new)?;
+        self.judge(facts.user.role, name, &new)?;
         if password::are_same(&current, &new) {
             return Err(UsersError::SamePassword);
         }
@@ -183,13 +212,14 @@ impl Users {
         Ok(self.0.revoker.set_password(change, event).await?)
     }
 
-    fn judge(&self, user: &User, password: &Secret<String>) -> Result<(), UsersError> {
-        let min_length = self.0.config.min_password_length(user.role);
-        Ok(policy::judge(
-            password.expose(),
-            min_length,
-            user.name.as_str(),
-        )?)
+    fn judge(
+        &self,
+        role: Role,
+        name: &UserName,
+        password: &Secret<String>,
+    ) -> Result<(), UsersError> {
+        let min_length = self.0.config.min_password_length(role);
+        Ok(policy::judge(password.expose(), min_length, name.as_str())?)
     }
 
     async fn user(&self, name: &UserName) -> Result<User, UsersError> {

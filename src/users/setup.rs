@@ -15,13 +15,25 @@ use crate::secret::{Secret, random_bytes, sha256};
 use crate::store::change::AddSetupLink;
 
 /// How long a link can be used.
-const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A link that was made, for the one who hands it on.
 #[derive(Debug)]
 pub struct SetupLink {
     /// What stands behind `/.portcullis/setup?token=`.
     pub token: Secret<String>,
+}
+
+impl SetupLink {
+    pub(super) fn random() -> Self {
+        Self {
+            token: Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>())),
+        }
+    }
+
+    pub(super) fn hash(&self) -> [u8; 32] {
+        sha256(self.token.expose())
+    }
 }
 
 impl Users {
@@ -34,15 +46,15 @@ impl Users {
         user: &User,
         actor: Actor,
     ) -> Result<SetupLink, UsersError> {
-        let token = Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()));
-        let link = AddSetupLink {
+        let link = SetupLink::random();
+        let change = AddSetupLink {
             user: user.id,
-            hash: sha256(token.expose()),
+            hash: link.hash(),
             expires: self.0.clock.now().plus(LIFETIME),
         };
         let event = Event::about(actor, Action::SetupLinkMade, &user.name);
-        self.0.store.commit(link, event).await?;
-        Ok(SetupLink { token })
+        self.0.store.commit(change, event).await?;
+        Ok(link)
     }
 
     /// For whom a link is, while it can be used.
@@ -59,7 +71,7 @@ impl Users {
         from: &Origin,
     ) -> Result<Next, UsersError> {
         let user = self.setup_user(token).await?;
-        self.judge(&user, &password)?;
+        self.judge(user.role, &user.name, &password)?;
         let actor = Actor::User {
             name: user.name.clone(),
             address: from.address,

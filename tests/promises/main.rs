@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
 mod ended_means_ended;
 mod flat_memory;
 mod kept;

@@ -213,6 +213,11 @@ impl Wire {
         bytes
     }
 
+    /// Puts bytes back that were read past this type.
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.buffer.splice(0..0, bytes.iter().copied());
+    }
+
     /// Reads until the other side closes; how long that took. Panics after `limit`.
     pub async fn closed_within(&mut self, limit: Duration) -> Duration {
         let begun = Instant::now();

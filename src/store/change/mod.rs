@@ -16,7 +16,7 @@ pub use self::factor::{EnrolTotp, SpendRecoveryCode, SpendTotpStep};
 pub use self::session::{Admitted, EndSession, StartSession};
 pub use self::user::{
     AddSetupLink, AddToken, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
-    SetPassword,
+    SetPassword, WayIn,
 };
 use super::seal::Seal;
 use super::{StoreError, failed};

@@ -6,12 +6,22 @@ use crate::model::{Generation, Role, Scope, UserId, UserName};
 use crate::secret::Secret;
 use crate::store::{StoreError, failed};
 
-/// Adds a user without a password. Outcome: its key. [`StoreError::NameTaken`] if the name exists.
+/// Adds a user with a way in. Outcome: its key. [`StoreError::NameTaken`] if the name exists.
 #[derive(Debug)]
 pub struct AddUser {
     pub name: UserName,
     pub role: Role,
     pub email: Option<String>,
+    pub way_in: WayIn,
+}
+
+/// How somebody who was just added gets in.
+#[derive(Debug)]
+pub enum WayIn {
+    /// By a one-time link: SHA-256 of its token, and when it ends.
+    Link { hash: [u8; 32], expires: Timestamp },
+    /// By a password: Argon2id, as a PHC string. There are no sessions yet that it could end.
+    Password(Secret<String>),
 }
 
 /// Adds a one-time link; an older one of the same user is dead from then on.
@@ -76,18 +86,32 @@ impl Change for AddUser {
     type Outcome = UserId;
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<UserId, StoreError> {
+        let phc = match &self.way_in {
+            WayIn::Password(phc) => Some(phc.expose().as_str()),
+            WayIn::Link { .. } => None,
+        };
         let added: Option<(i64,)> = sqlx::query_as(
-            "INSERT INTO users (name, role, email, created) VALUES ($1, $2, $3, $4)
+            "INSERT INTO users (name, role, email, password, created) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING RETURNING id",
         )
         .bind(self.name.as_str())
         .bind(self.role.as_str())
         .bind(self.email)
+        .bind(phc)
         .bind(desk.now.millis())
         .fetch_optional(&mut *desk.connection)
         .await
         .map_err(failed("adding a user"))?;
-        added.map(|(id,)| UserId(id)).ok_or(StoreError::NameTaken)
+        let user = added.map(|(id,)| UserId(id)).ok_or(StoreError::NameTaken)?;
+        if let WayIn::Link { hash, expires } = self.way_in {
+            let link = AddSetupLink {
+                user,
+                hash,
+                expires,
+            };
+            link.apply(desk).await?;
+        }
+        Ok(user)
     }
 }
 
