@@ -47,6 +47,9 @@ impl Scene {
             open::goes_on(&mut his_stream).await,
             "bob's stream beside hers"
         );
+        let his = self.bob.cookie().trim_start_matches("Cookie: ").to_owned();
+        let page = self.shared.get("/echo", &[("cookie", &his)]).await;
+        assert_eq!(page.expect("the connection that they share").status, 200);
         his_socket.check_echo().await;
         assert_eq!(self.bob.get("/echo").await.status, 200);
         let sessions = self.gateway.operator(&["user", "list"]);
