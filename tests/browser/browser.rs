@@ -57,10 +57,17 @@ impl Browser {
         self.driver.post("/execute/sync", body).await
     }
 
-    /// The text that is seen of an element, once it is there.
+    /// The text that is seen of an element, once it is there. In one look: between two the page may go.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        let path = format!("/element/{}/text", self.element(selector).await);
-        self.driver.get(&path).await.as_str().unwrap().to_owned()
+        let script = format!(
+            "return document.querySelector({})?.innerText ?? null",
+            json!(selector)
+        );
+        eventually(selector, async || {
+            let text = self.run(&script).await;
+            text.as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// The texts of all elements that a selector finds, as they are written.
@@ -82,8 +89,7 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        let path = format!("/element/{}/click", self.element(selector).await);
-        self.driver.post(&path, json!({})).await;
+        self.act(selector, "click", json!({})).await;
     }
 
     /// The link or button with this text, leaving out what only screen readers say.
@@ -105,28 +111,42 @@ impl Browser {
 
     /// Types into a field.
     pub(crate) async fn type_into(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.keys(&element, text).await;
+        self.act(selector, "value", json!({ "text": text })).await;
+    }
+
+    /// Waits until the keyboard is in a field.
+    pub(crate) async fn has_keyboard(&self, selector: &str) {
+        let script = format!(
+            "return document.activeElement?.matches({})",
+            json!(selector)
+        );
+        eventually(&format!("the keyboard in {selector}"), async || {
+            (self.run(&script).await == true).then_some(())
+        })
+        .await;
     }
 
     /// Types where the keyboard is.
     pub(crate) async fn type_here(&self, text: &str) {
-        let element = self.driver.focused().await;
-        self.keys(&element, text).await;
-    }
-
-    async fn keys(&self, element: &str, text: &str) {
-        let path = format!("/element/{element}/value");
+        let path = format!("/element/{}/value", self.driver.focused().await);
         self.driver.post(&path, json!({ "text": text })).await;
     }
 
-    async fn element(&self, selector: &str) -> String {
-        eventually(selector, async || match self.driver.find(selector).await {
-            Ok(element) => Some(element),
-            Err(refusal) if refusal.error == "no such element" => None,
-            Err(refusal) => panic!("{selector}: {}", refusal.message),
+    /// Does something with an element, once it is there. One that went with its page is looked for
+    /// again.
+    async fn act(&self, selector: &str, deed: &str, body: Value) {
+        eventually(selector, async || {
+            let element = match self.driver.find(selector).await {
+                Ok(element) => element,
+                Err(refusal) => return refusal.passes_with_the_page(),
+            };
+            let path = format!("/element/{element}/{deed}");
+            match self.driver.command("POST", &path, &body).await {
+                Ok(_) => Some(()),
+                Err(refusal) => refusal.passes_with_the_page(),
+            }
         })
-        .await
+        .await;
     }
 
     /// So many pages back.

@@ -1,8 +1,10 @@
 //! The W3C WebDriver protocol over a plain socket: a driver, and a session with one browser.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -28,38 +30,33 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+impl Refusal {
+    /// `None`: it says no more than that the page is just coming or going. Anything else is a fault.
+    pub(crate) fn passes_with_the_page(self) -> Option<()> {
+        let passing = [
+            "no such element",
+            "stale element reference",
+            "element not interactable",
+        ];
+        let Self { error, message } = self;
+        assert!(passing.contains(&error.as_str()), "{error}: {message}");
+        None
+    }
+}
+
 impl WebDriver {
     /// Starts both, with a profile that nobody has used.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let process = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("chromedriver, which tests/run installs");
+        let (process, port) = eventually("the driver to start", || spawn(folder.path())).await;
         let mut driver = Self {
             process,
             folder,
-            port: 0,
+            port,
             session: String::new(),
         };
-        driver.port = eventually("the driver to start", async || driver.chosen_port()).await;
         driver.session = driver.new_session().await;
         driver
-    }
-
-    /// From the line that says so.
-    fn chosen_port(&self) -> Option<u16> {
-        let log = self.log();
-        let line = log.lines().find(|line| line.contains("started success"))?;
-        line.rsplit(' ').next()?.trim_end_matches('.').parse().ok()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     async fn new_session(&self) -> String {
@@ -120,6 +117,14 @@ impl WebDriver {
         })
     }
 
+    /// The browser's process, as the lock on its profile names it: `HOST-PROCESS`.
+    fn browser(&self) -> Option<Pid> {
+        let lock = self.folder.path().join("profile/SingletonLock");
+        let holder = std::fs::read_link(lock).ok()?;
+        let number = holder.to_str()?.rsplit('-').next()?;
+        Pid::from_raw(number.parse().ok()?)
+    }
+
     /// A command that must succeed.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let done = self.command("POST", path, &body).await;
@@ -154,11 +159,49 @@ impl WebDriver {
 impl Drop for WebDriver {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the driver's log:\n{}", self.log());
+            eprintln!("the driver's log:\n{}", log(self.folder.path()));
         }
-        // Told to end, the driver ends its browser; killed, it could not.
-        let id = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        // A driver that ends, in whatever way, leaves its browser behind.
+        if let Some(browser) = self.browser() {
+            let _ = kill_process(browser, Signal::KILL);
+        }
+        let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Starts a driver; its port. `None` when it gave up: the port that it chose for both of IPv4 and IPv6
+/// was free for one alone.
+async fn spawn(folder: &Path) -> Option<(Child, u16)> {
+    let output = File::create(log_path(folder)).unwrap();
+    let mut process = Command::new("chromedriver")
+        .arg("--port=0")
+        // Where the browser keeps what belongs to no profile.
+        .env("HOME", folder)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .expect("chromedriver, which tests/run installs");
+    let port = eventually("the driver to choose a port", || {
+        let ended = process.try_wait().unwrap().map(|_| None);
+        let chosen = chosen_port(&log(folder)).map(Some);
+        async move { chosen.or(ended) }
+    });
+    let port = port.await?;
+    Some((process, port))
+}
+
+/// From the line that says so.
+fn chosen_port(log: &str) -> Option<u16> {
+    let line = log.lines().find(|line| line.contains("started success"))?;
+    line.rsplit(' ').next()?.trim_end_matches('.').parse().ok()
+}
+
+fn log_path(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+fn log(folder: &Path) -> String {
+    std::fs::read_to_string(log_path(folder)).unwrap_or_default()
 }
