@@ -59,8 +59,8 @@ impl Browser {
 
     /// The text that is seen of an element, once it is there.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        let path = format!("/element/{}/text", self.element(selector).await);
-        self.driver.get(&path).await.as_str().unwrap().to_owned()
+        let text = self.with_element(selector, "GET", "text", &Value::Null);
+        text.await.as_str().unwrap().to_owned()
     }
 
     /// The texts of all elements that a selector finds, as they are written.
@@ -82,8 +82,8 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        let path = format!("/element/{}/click", self.element(selector).await);
-        self.driver.post(&path, json!({})).await;
+        self.with_element(selector, "POST", "click", &json!({}))
+            .await;
     }
 
     /// The link or button with this text, leaving out what only screen readers say.
@@ -105,26 +105,36 @@ impl Browser {
 
     /// Types into a field.
     pub(crate) async fn type_into(&self, selector: &str, text: &str) {
-        let element = self.element(selector).await;
-        self.keys(&element, text).await;
+        self.with_element(selector, "POST", "value", &json!({ "text": text }))
+            .await;
     }
 
     /// Types where the keyboard is.
     pub(crate) async fn type_here(&self, text: &str) {
-        let element = self.driver.focused().await;
-        self.keys(&element, text).await;
-    }
-
-    async fn keys(&self, element: &str, text: &str) {
-        let path = format!("/element/{element}/value");
+        let path = format!("/element/{}/value", self.driver.focused().await);
         self.driver.post(&path, json!({ "text": text })).await;
     }
 
-    async fn element(&self, selector: &str) -> String {
-        eventually(selector, async || match self.driver.find(selector).await {
-            Ok(element) => Some(element),
-            Err(refusal) if refusal.error == "no such element" => None,
-            Err(refusal) => panic!("{selector}: {}", refusal.message),
+    /// A command to an element, once it is there. One that went with its page is looked for again in
+    /// the page that comes: nothing was done to it.
+    async fn with_element(
+        &self,
+        selector: &str,
+        method: &str,
+        command: &str,
+        body: &Value,
+    ) -> Value {
+        eventually(selector, async || {
+            let done = async {
+                let element = self.driver.find(selector).await?;
+                let path = format!("/element/{element}/{command}");
+                self.driver.command(method, &path, body).await
+            };
+            match done.await {
+                Ok(value) => Some(value),
+                Err(refusal) if refusal.is_of_an_absent_element() => None,
+                Err(refusal) => panic!("{command} {selector}: {}", refusal.message),
+            }
         })
         .await
     }

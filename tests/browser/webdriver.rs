@@ -28,6 +28,15 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+impl Refusal {
+    /// Whether the element is not there yet, or went with its page between two commands; the driver
+    /// has more than one word for that.
+    pub(crate) fn is_of_an_absent_element(&self) -> bool {
+        ["no such element", "stale element reference"].contains(&self.error.as_str())
+            || self.message.contains("does not belong to the document")
+    }
+}
+
 impl WebDriver {
     /// Starts both, with a profile that nobody has used.
     pub(crate) async fn start() -> Self {
