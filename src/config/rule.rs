@@ -9,6 +9,7 @@ use super::fault::{Report, Span};
 use super::value;
 use super::written::{Section, list_of, nearest, wrong_type};
 use crate::model::Role;
+use crate::wire::FORWARDED_METHODS;
 
 /// Who may reach the paths that begin with `path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +162,11 @@ fn canonical(path: &str) -> Result<(), String> {
 fn methods(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<Method>> {
     const KEY: &str = "methods";
     let methods = section.list(KEY, report, |text| {
-        let known = METHODS.iter().find(|method| method.as_str() == text);
+        let known = FORWARDED_METHODS
+            .iter()
+            .find(|method| method.as_str() == text);
         known.cloned().ok_or_else(|| {
-            let names: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
+            let names: Vec<&str> = FORWARDED_METHODS.iter().map(Method::as_str).collect();
             format!(
                 "{text:?} is no method that can be named here; possible are {}",
                 names.join(", ")
@@ -224,13 +227,3 @@ fn word(text: &str, span: &Span, report: &mut Report<'_>) -> Allow {
     report.fault(span, format!("allow: {message}"));
     Allow::SignedIn
 }
-
-const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use hyper::ext::Protocol;
 
 use super::path::Path;
-use crate::wire::Problem;
+use crate::wire::{FORWARDED_METHODS, Problem};
 
 /// What a request asks for, in the only form that the inside of the house sees.
 #[derive(Debug, Clone)]
@@ -31,17 +31,6 @@ pub struct Host {
     /// `panel.example`
     canonical: String,
 }
-
-/// The methods that are forwarded; RFC 9110 §9.3 without CONNECT and TRACE, with PATCH (RFC 5789).
-const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];
 
 impl Target {
     /// Reads a request head.
@@ -175,7 +164,7 @@ fn read_host(parts: &Parts) -> Result<Host, Problem> {
 }
 
 fn check_method(method: &Method) -> Result<(), Problem> {
-    if METHODS.contains(method) {
+    if FORWARDED_METHODS.contains(method) {
         return Ok(());
     }
     let known = [Method::CONNECT, Method::TRACE].contains(method);

@@ -1,5 +1,7 @@
 //! HTTP vocabulary that several rooms need: message types, cookies, problem documents, negotiation.
 
+use http::Method;
+
 pub mod cookie;
 pub mod header;
 pub mod negotiate;
@@ -15,3 +17,15 @@ pub type Body = axum::body::Body;
 pub type Request = http::Request<Body>;
 /// An answer on its way out.
 pub type Response = http::Response<Body>;
+
+/// The methods that are forwarded to panels, and that rules can name: RFC 9110 §9.3 without CONNECT
+/// and TRACE, with PATCH (RFC 5789).
+pub const FORWARDED_METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];

@@ -57,6 +57,8 @@ for (const e of document.querySelectorAll('button, input:not([type=hidden]), a.b
   const box = e.getBoundingClientRect();
   if (seen(e) && Math.min(box.width, box.height) < 24) faults.push(`${e.innerText || e.name} is too small`);
 }
+for (const e of document.querySelectorAll('.recovery-code, button'))
+  if (e.getClientRects().length > 1 || e.scrollWidth > e.parentElement.clientWidth) faults.push(`${e.textContent} is broken`);
 const isDark = matchMedia('(prefers-color-scheme: dark)').matches;
 if (isDark !== light(ground(document.body)) < 0.2) faults.push('not in the colours asked for');
 return faults;";

@@ -57,10 +57,17 @@ impl Browser {
         self.driver.post("/execute/sync", body).await
     }
 
-    /// The text that is seen of an element, once it is there.
+    /// The text that is seen of an element, once it is there. In one look: between two the page may go.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        let text = self.with_element(selector, "GET", "text", &Value::Null);
-        text.await.as_str().unwrap().to_owned()
+        let script = format!(
+            "return document.querySelector({})?.innerText ?? null",
+            json!(selector)
+        );
+        eventually(selector, async || {
+            let text = self.run(&script).await;
+            text.as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// The texts of all elements that a selector finds, as they are written.
@@ -82,8 +89,7 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        self.with_element(selector, "POST", "click", &json!({}))
-            .await;
+        self.act(selector, "click", json!({})).await;
     }
 
     /// The link or button with this text, leaving out what only screen readers say.
@@ -105,8 +111,19 @@ impl Browser {
 
     /// Types into a field.
     pub(crate) async fn type_into(&self, selector: &str, text: &str) {
-        self.with_element(selector, "POST", "value", &json!({ "text": text }))
-            .await;
+        self.act(selector, "value", json!({ "text": text })).await;
+    }
+
+    /// Waits until the keyboard is in a field.
+    pub(crate) async fn has_keyboard(&self, selector: &str) {
+        let script = format!(
+            "return document.activeElement?.matches({})",
+            json!(selector)
+        );
+        eventually(&format!("the keyboard in {selector}"), async || {
+            (self.run(&script).await == true).then_some(())
+        })
+        .await;
     }
 
     /// Types where the keyboard is.
@@ -115,28 +132,21 @@ impl Browser {
         self.driver.post(&path, json!({ "text": text })).await;
     }
 
-    /// A command to an element, once it is there. One that went with its page is looked for again in
-    /// the page that comes: nothing was done to it.
-    async fn with_element(
-        &self,
-        selector: &str,
-        method: &str,
-        command: &str,
-        body: &Value,
-    ) -> Value {
+    /// Does something with an element, once it is there. One that went with its page is looked for
+    /// again.
+    async fn act(&self, selector: &str, deed: &str, body: Value) {
         eventually(selector, async || {
-            let done = async {
-                let element = self.driver.find(selector).await?;
-                let path = format!("/element/{element}/{command}");
-                self.driver.command(method, &path, body).await
+            let element = match self.driver.find(selector).await {
+                Ok(element) => element,
+                Err(refusal) => return refusal.passes_with_the_page(),
             };
-            match done.await {
-                Ok(value) => Some(value),
-                Err(refusal) if refusal.is_of_an_absent_element() => None,
-                Err(refusal) => panic!("{command} {selector}: {}", refusal.message),
+            let path = format!("/element/{element}/{deed}");
+            match self.driver.command("POST", &path, &body).await {
+                Ok(_) => Some(()),
+                Err(refusal) => refusal.passes_with_the_page(),
             }
         })
-        .await
+        .await;
     }
 
     /// So many pages back.

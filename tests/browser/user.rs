@@ -87,7 +87,9 @@ impl User {
         let browser = &self.browser;
         browser.is_at("/.portcullis/login").await;
         // The page puts the keyboard where one begins; Tab and Enter do the rest.
+        browser.has_keyboard("#user").await;
         browser.type_here(&format!("{}\u{e004}", self.name)).await;
+        browser.has_keyboard("#password").await;
         browser.type_here(&format!("{PASSWORD}\u{e007}")).await;
         browser.is_at("/.portcullis/second-factor").await;
     }
@@ -96,6 +98,7 @@ impl User {
     pub(crate) async fn sign_in(&mut self) {
         self.give_password().await;
         let code = self.app.next_code();
+        self.browser.has_keyboard("#code").await;
         self.browser.type_here(&format!("{code}\u{e007}")).await;
     }
 

@@ -1,13 +1,16 @@
 //! The W3C WebDriver protocol over a plain socket: a driver, and a session with one browser.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::http1::Wire;
-use crate::support::{eventually, soon};
+use crate::support::{SOON, eventually, soon};
 
 /// The key under which a reference to an element travels.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -29,11 +32,21 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the element is not there yet, or went with its page between two commands; the driver
-    /// has more than one word for that.
-    pub(crate) fn is_of_an_absent_element(&self) -> bool {
-        ["no such element", "stale element reference"].contains(&self.error.as_str())
-            || self.message.contains("does not belong to the document")
+    /// `None`: it says no more than that the page is just coming or going. Anything else is a fault.
+    pub(crate) fn passes_with_the_page(self) -> Option<()> {
+        let passing = [
+            "no such element",
+            "stale element reference",
+            "element not interactable",
+        ];
+        let Self { error, message } = self;
+        // The driver's other word for a stale element.
+        let is_gone = message.contains("does not belong to the document");
+        assert!(
+            is_gone || passing.contains(&error.as_str()),
+            "{error}: {message}"
+        );
+        None
     }
 }
 
@@ -41,34 +54,15 @@ impl WebDriver {
     /// Starts both, with a profile that nobody has used.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let process = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("chromedriver, which tests/run installs");
+        let (process, port) = eventually("the driver to start", || spawn(folder.path())).await;
         let mut driver = Self {
             process,
             folder,
-            port: 0,
+            port,
             session: String::new(),
         };
-        driver.port = eventually("the driver to start", async || driver.chosen_port()).await;
         driver.session = driver.new_session().await;
         driver
-    }
-
-    /// From the line that says so.
-    fn chosen_port(&self) -> Option<u16> {
-        let log = self.log();
-        let line = log.lines().find(|line| line.contains("started success"))?;
-        line.rsplit(' ').next()?.trim_end_matches('.').parse().ok()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     async fn new_session(&self) -> String {
@@ -163,11 +157,78 @@ impl WebDriver {
 impl Drop for WebDriver {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the driver's log:\n{}", self.log());
+            eprintln!("the driver's log:\n{}", log(self.folder.path()));
         }
-        // Told to end, the driver ends its browser; killed, it could not.
-        let id = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let _ = self.process.kill();
         let _ = self.process.wait();
+        // A driver that ends, in whatever way, leaves its browser behind.
+        end_all_in(self.folder.path());
     }
+}
+
+/// Ends every process of the browser whose profile is in a folder: until they have ended, they write
+/// there.
+fn end_all_in(folder: &Path) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let left = processes_in(folder);
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for process in left {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Every process of a browser names its profile in its command line, until it has ended.
+fn processes_in(folder: &Path) -> Vec<Pid> {
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| {
+            let process = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let is_in = String::from_utf8_lossy(&line).contains(folder);
+            is_in.then_some(process)
+        })
+        .collect()
+}
+
+/// Starts a driver; its port. `None` when it gave up: the port that it chose for both of IPv4 and IPv6
+/// was free for one alone.
+async fn spawn(folder: &Path) -> Option<(Child, u16)> {
+    let output = File::create(log_path(folder)).unwrap();
+    let mut process = Command::new("chromedriver")
+        .arg("--port=0")
+        // Where the browser keeps what belongs to no profile.
+        .env("HOME", folder)
+        .env("TMPDIR", folder)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .expect("chromedriver, which tests/run installs");
+    let port = eventually("the driver to choose a port", || {
+        let ended = process.try_wait().unwrap().map(|_| None);
+        let chosen = chosen_port(&log(folder)).map(Some);
+        async move { chosen.or(ended) }
+    });
+    let port = port.await?;
+    Some((process, port))
+}
+
+/// From the line that says so.
+fn chosen_port(log: &str) -> Option<u16> {
+    let line = log.lines().find(|line| line.contains("started success"))?;
+    line.rsplit(' ').next()?.trim_end_matches('.').parse().ok()
+}
+
+fn log_path(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+fn log(folder: &Path) -> String {
+    std::fs::read_to_string(log_path(folder)).unwrap_or_default()
 }

@@ -1,12 +1,15 @@
 //! Promise 3: what was acknowledged is on disk, whatever happens to the process.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::eventually;
 use crate::support::gateway::{Gateway, RULES};
-use crate::support::http1::Wire;
+use crate::support::http1::{Wire, tls};
 use crate::support::panel::Panel;
-use crate::support::person::{PASSWORD, csrf_of};
+use crate::support::person::with_the_password_alone as alone;
 
 const ROUNDS: u32 = 25;
 const USERS: usize = 3;
@@ -40,33 +43,32 @@ async fn kill_nine_undoes_nothing_that_was_acknowledged() {
     let sections = "[second_factor]\nrequired = false\n[session]\nmax_per_user = 1000";
     let mut gateway = Gateway::with(&panel, sections, RULES).await;
     for user in 0..USERS {
-        let name = format!("user{user}");
-        gateway.command(
-            &[
-                "user",
-                "add",
-                &name,
-                "--role",
-                "operator",
-                "--password-stdin",
-            ],
-            Some(PASSWORD),
-        );
+        gateway.add_with_password(&format!("user{user}"));
     }
     let token = gateway.token("revoke");
     let mut known: Vec<Known> = (0..USERS).map(|_| Known::default()).collect();
     let (mut lived, mut died) = (0, 0);
     for round in 0..ROUNDS {
+        let acknowledged = Arc::new(AtomicU32::new(0));
         let clients: Vec<_> = known
             .into_iter()
             .enumerate()
             .map(|(user, known)| {
-                let (port, management) = (gateway.port, gateway.management_port);
-                let press = press(user, round, known, port, management, token.clone());
-                tokio::spawn(press)
+                let client = Client {
+                    name: format!("user{user}"),
+                    port: gateway.port,
+                    management_port: gateway.management_port,
+                    token: token.clone(),
+                    acknowledged: acknowledged.clone(),
+                };
+                tokio::spawn(client.press(round, known))
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(u64::from(60 + (round * 53) % 200))).await;
+        eventually("some to be acknowledged", || {
+            let enough = acknowledged.load(Ordering::SeqCst) > 4 + round % 7;
+            async move { enough.then_some(()) }
+        })
+        .await;
         gateway.kill();
         known = Vec::new();
         for client in clients {
@@ -85,82 +87,51 @@ async fn kill_nine_undoes_nothing_that_was_acknowledged() {
     println!(
         "{ROUNDS} times kill -9: {lived} looks at sessions that had to live, {died} at ended ones"
     );
-    assert!(
-        lived > 50 && died > 20,
-        "the clients did not press hard enough: {lived}, {died}"
-    );
+    assert!(lived > 0 && died > 0, "nothing was looked at");
 }
 
-/// Signs in and ends sessions until the gateway is gone.
-async fn press(
-    user: usize,
-    round: u32,
-    mut known: Known,
+/// Somebody who signs in and ends sessions until the gateway is gone.
+struct Client {
+    name: String,
     port: u16,
-    management: u16,
+    management_port: u16,
     token: String,
-) -> Known {
-    let name = format!("user{user}");
-    for step in round.. {
-        if step % 4 == 3 {
-            // Asked for and not answered, it may have been done or not.
-            let asked = std::mem::take(&mut known.live);
-            if revoke(management, &token, &name).await.is_none() {
-                return known;
+    /// How much all of them have had acknowledged in this round.
+    acknowledged: Arc<AtomicU32>,
+}
+
+impl Client {
+    async fn press(self, round: u32, mut known: Known) -> Known {
+        for step in round.. {
+            if step % 4 == 3 {
+                // Asked for and not answered, it may have been done or not.
+                let asked = std::mem::take(&mut known.live);
+                if self.revoke().await.is_none() {
+                    return known;
+                }
+                known.dead.extend(asked);
+            } else {
+                let Some(session) = alone(self.port, &self.name).await else {
+                    return known;
+                };
+                known.live.insert(session);
             }
-            known.dead.extend(asked);
-        } else {
-            let Some(session) = sign_in(port, &name).await else {
-                return known;
-            };
-            known.live.insert(session);
+            self.acknowledged.fetch_add(1, Ordering::SeqCst);
         }
+        known
     }
-    known
-}
 
-async fn revoke(port: u16, token: &str, name: &str) -> Option<()> {
-    let stream = crate::support::http1::tls(port, &[b"http/1.1"])
-        .await
-        .ok()?;
-    let bearer = format!("Authorization: Bearer {token}");
-    let path = format!("/v1/users/{name}/sessions");
-    let answer = Wire::over(stream)
-        .try_request("DELETE", &path, &[&bearer], b"")
-        .await?;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["durable"], true);
-    Some(())
-}
-
-async fn sign_in(port: u16, name: &str) -> Option<String> {
-    let stream = crate::support::http1::tls(port, &[b"http/1.1"])
-        .await
-        .ok()?;
-    let mut wire = Wire::over(stream);
-    let login = wire
-        .try_request("GET", "/.portcullis/login", &["Accept: text/html"], b"")
-        .await?;
-    let cookie = format!("Cookie: {}", login.header("set-cookie")?.split(';').next()?);
-    let body = format!(
-        "csrf={}&user={name}&password={}",
-        csrf_of(&login.text()),
-        PASSWORD.replace(' ', "+")
-    );
-    let fields = [
-        &cookie,
-        "Accept: text/html",
-        "Content-Type: application/x-www-form-urlencoded",
-    ];
-    let answer = wire
-        .try_request("POST", "/.portcullis/login", &fields, body.as_bytes())
-        .await?;
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    let all = answer.all("set-cookie");
-    let set = all
-        .iter()
-        .find_map(|set| set.strip_prefix("__Host-portcullis="))?;
-    Some(set.split(';').next()?.to_owned())
+    async fn revoke(&self) -> Option<()> {
+        let stream = tls(self.management_port, &[b"http/1.1"]).await.ok()?;
+        let bearer = format!("Authorization: Bearer {}", self.token);
+        let path = format!("/v1/users/{}/sessions", self.name);
+        let answer = Wire::over(stream)
+            .try_request("DELETE", &path, &[&bearer], b"")
+            .await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["durable"], true);
+        Some(())
+    }
 }
 
 async fn status(port: u16, token: &str) -> u16 {

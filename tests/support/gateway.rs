@@ -170,6 +170,20 @@ upstream = "{upstream}"
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// Adds an operator who has the password of [`super::person::PASSWORD`] already.
+    pub fn add_with_password(&self, name: &str) {
+        let arguments = [
+            "user",
+            "add",
+            name,
+            "--role",
+            "operator",
+            "--password-stdin",
+        ];
+        let output = self.command(&arguments, Some(super::person::PASSWORD));
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// The same as it comes, with something to read on its standard input.
     pub fn command(&self, arguments: &[&str], input: Option<&str>) -> Output {
         command(&self.config(), arguments, input)

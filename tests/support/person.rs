@@ -226,6 +226,33 @@ impl Person {
     }
 }
 
+/// A session with [`PASSWORD`] alone, where no second factor is asked for: its token. `None` when the
+/// gateway goes away meanwhile.
+pub async fn with_the_password_alone(port: u16, name: &str) -> Option<String> {
+    let mut wire = Wire::over(super::http1::tls(port, &[b"http/1.1"]).await.ok()?);
+    let page = ["Accept: text/html"];
+    let login = wire
+        .try_request("GET", "/.portcullis/login", &page, b"")
+        .await?;
+    let cookie = format!("Cookie: {}", login.header("set-cookie")?.split(';').next()?);
+    let body = format!(
+        "csrf={}&user={name}&password={}",
+        csrf_of(&login.text()),
+        encoded(PASSWORD)
+    );
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let fields = [cookie.as_str(), "Accept: text/html", form];
+    let answer = wire
+        .try_request("POST", "/.portcullis/login", &fields, body.as_bytes())
+        .await?;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let all = answer.all("set-cookie");
+    let set = all
+        .iter()
+        .find_map(|set| set.strip_prefix("__Host-portcullis="))?;
+    Some(set.split(';').next()?.to_owned())
+}
+
 /// The hidden field of the first form of a page.
 pub fn csrf_of(page: &str) -> String {
     hidden(page, "csrf").unwrap_or_else(|| panic!("no csrf field in {page}"))
