@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::support::http1::Wire;
-use crate::support::{eventually, soon};
+use crate::support::{SOON, eventually, soon};
 
 /// The key under which a reference to an element travels.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -39,7 +40,12 @@ impl Refusal {
             "element not interactable",
         ];
         let Self { error, message } = self;
-        assert!(passing.contains(&error.as_str()), "{error}: {message}");
+        // The driver's other word for a stale element.
+        let is_gone = message.contains("does not belong to the document");
+        assert!(
+            is_gone || passing.contains(&error.as_str()),
+            "{error}: {message}"
+        );
         None
     }
 }
@@ -117,14 +123,6 @@ impl WebDriver {
         })
     }
 
-    /// The browser's process, as the lock on its profile names it: `HOST-PROCESS`.
-    fn browser(&self) -> Option<Pid> {
-        let lock = self.folder.path().join("profile/SingletonLock");
-        let holder = std::fs::read_link(lock).ok()?;
-        let number = holder.to_str()?.rsplit('-').next()?;
-        Pid::from_raw(number.parse().ok()?)
-    }
-
     /// A command that must succeed.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         let done = self.command("POST", path, &body).await;
@@ -161,13 +159,41 @@ impl Drop for WebDriver {
         if std::thread::panicking() {
             eprintln!("the driver's log:\n{}", log(self.folder.path()));
         }
-        // A driver that ends, in whatever way, leaves its browser behind.
-        if let Some(browser) = self.browser() {
-            let _ = kill_process(browser, Signal::KILL);
-        }
         let _ = self.process.kill();
         let _ = self.process.wait();
+        // A driver that ends, in whatever way, leaves its browser behind.
+        end_all_in(self.folder.path());
     }
+}
+
+/// Ends every process of the browser whose profile is in a folder: until they have ended, they write
+/// there.
+fn end_all_in(folder: &Path) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let left = processes_in(folder);
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for process in left {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Every process of a browser names its profile in its command line, until it has ended.
+fn processes_in(folder: &Path) -> Vec<Pid> {
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|entry| {
+            let process = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let is_in = String::from_utf8_lossy(&line).contains(folder);
+            is_in.then_some(process)
+        })
+        .collect()
 }
 
 /// Starts a driver; its port. `None` when it gave up: the port that it chose for both of IPv4 and IPv6
@@ -178,6 +204,7 @@ async fn spawn(folder: &Path) -> Option<(Child, u16)> {
         .arg("--port=0")
         // Where the browser keeps what belongs to no profile.
         .env("HOME", folder)
+        .env("TMPDIR", folder)
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output)
