@@ -26,8 +26,8 @@ impl Permit {
         &self.target
     }
 
-    /// The live session that the exchange must be registered with; `None` on a path that a rule
-    /// opens to anyone, and then nobody is identified to the panel.
+    /// The live session that the exchange must be registered with; `None` for a stranger on a path
+    /// that a rule opens to anyone, and then nobody is identified to the panel.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
     }

@@ -54,7 +54,7 @@ impl Handler for Door {
                 gate::sign_in(why, &target, &parts, visit.stale_cookie)
             }
             Verdict::AboutServer => nothing_to_say(),
-            Verdict::Refuse(problem) => refuse(problem, &parts),
+            Verdict::Refuse(problem) => refuse(problem, wants_page(&parts)),
         }
     }
 }
@@ -69,11 +69,12 @@ impl House {
         if let Some(session) = &visit.session {
             session.touch(self.clock.now());
         }
+        let wants_page = wants_page(&parts);
         let portal = self.portal.clone();
         let request = Request::from_parts(parts, Body::new(body));
         let page = async move { portal.answer(visit, request).await };
         let answered = self.tasks.spawn_on(page, &self.control).await;
-        answered.unwrap_or_else(|fault| portal::error_page(&failed(&fault)))
+        answered.unwrap_or_else(|fault| refuse(failed(&fault), wants_page))
     }
 }
 
@@ -99,7 +100,7 @@ impl Door {
         match fault.problem() {
             Some(problem) => {
                 tracing::warn!(reference = problem.reference(), %fault, "a request was not answered by the panel");
-                refuse(problem, &parts)
+                refuse(problem, wants_page(&parts))
             }
             None => self.session_ended(&parts, connection.client(), &fault),
         }
@@ -114,15 +115,19 @@ impl Door {
             // An open path whose session ended: it may be asked for again, as nobody.
             _ => refuse(
                 Problem::new(StatusCode::UNAUTHORIZED, "session ended").detail(fault.to_string()),
-                parts,
+                wants_page(parts),
             ),
         }
     }
 }
 
+fn wants_page(parts: &Parts) -> bool {
+    negotiate::wants_page(&parts.method, &parts.headers)
+}
+
 /// The sentence, as a page for people and a document for programs.
-fn refuse(problem: Problem, parts: &Parts) -> Response {
-    if negotiate::wants_page(&parts.method, &parts.headers) {
+fn refuse(problem: Problem, wants_page: bool) -> Response {
+    if wants_page {
         portal::error_page(&problem)
     } else {
         problem.into_response()

@@ -82,7 +82,7 @@ impl Rooms {
         let clock = Clock::system();
         let store = Store::open(&config.gateway.data_dir, clock.clone()).await?;
         let sessions = Sessions::new(config.session, clock.clone());
-        session::restore(&sessions, &store).await?;
+        session::restore(&sessions, &store, &config.second_factor, clock.now()).await?;
         let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
         let revoker = Revoker::new(store.clone(), sessions.clone(), tasks.clone());
         let login = Login::new(

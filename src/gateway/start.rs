@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::rooms::Rooms;
 use super::{Door, House};
@@ -30,6 +31,12 @@ use crate::wire::{Body, Response};
 
 /// How long exchanges in progress have when the gateway is told to end.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long calls in progress have after that.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// How long a command may hold the data folder before the start gives up.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +96,7 @@ pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), GatewayError> {
 
 async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayError> {
     let tasks = Shutdown::new();
-    let rooms = Rooms::open(config.clone(), &tasks).await?;
+    let rooms = open_rooms(&config, &tasks).await?;
     let tls = certificates(&config, &rooms.clock)?.server_config()?;
     let connector = Connector::to_panel(&config.panel)?;
     let public = accept::bind(&config.gateway.listen, config.gateway.workers)?;
@@ -98,7 +105,8 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
         .map(|_| runtime::Builder::new_current_thread().enable_all().build())
         .collect::<Result<_, _>>()
         .map_err(GatewayError::Threads)?;
-    open_office(&rooms, &tls, &tasks)?;
+    let office = Shutdown::new();
+    open_office(&rooms, &tls, &tasks, &office)?;
     let house = Arc::new(House::new(&rooms, &tasks));
     let mut workers = Vec::new();
     for (listeners, runtime) in public.into_iter().zip(runtimes) {
@@ -124,6 +132,9 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
     ready();
     told_to_end().await;
     drain(&tasks).await;
+    // Until here sessions could be ended: what is open while the gateway drains, too.
+    office.begin();
+    office.finished_within(LAST_CALLS).await;
     // The workers end with their tasks, so this waits no longer than the drain did.
     let joined =
         tokio::task::spawn_blocking(|| workers.into_iter().for_each(|worker| drop(worker.join())));
@@ -193,11 +204,25 @@ impl Worker {
     }
 }
 
-/// Opens the management API on the control runtime.
+/// Opens the data folder; a command that is using it just now is waited for.
+async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, GatewayError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Rooms::open(config.clone(), tasks).await {
+            Err(GatewayError::InUse(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Opens the management API on the control runtime, until `open` begins to end.
 fn open_office(
     rooms: &Rooms,
     tls: &Arc<ServerConfig>,
     tasks: &Shutdown,
+    open: &Shutdown,
 ) -> Result<(), GatewayError> {
     let office = Office {
         management: rooms.management(),
@@ -206,8 +231,8 @@ fn open_office(
     let socket = accept::bind_unix(&rooms.config.gateway.data_dir.join("management.sock"))?;
     let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
     for listener in accept::bind(&addresses, 1)?.into_iter().flatten() {
-        let (tls, office, inner) = (Some(tls.clone()), office.clone(), tasks.clone());
-        tasks.spawn(accept::serve(
+        let (tls, office, inner) = (Some(tls.clone()), office.clone(), open.clone());
+        open.spawn(accept::serve(
             listener,
             tls,
             office,
@@ -215,11 +240,11 @@ fn open_office(
             inner,
         ));
     }
-    tasks.spawn(accept::serve_unix(
+    open.spawn(accept::serve_unix(
         socket,
         office,
         Clocks::default(),
-        tasks.clone(),
+        open.clone(),
     ));
     Ok(())
 }

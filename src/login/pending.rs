@@ -24,6 +24,9 @@ const TRIES: u32 = 5;
 /// How many sign-ins may be under way; each needed a right password.
 const MOST: usize = 10_000;
 
+/// How many of one user.
+const MOST_PER_USER: usize = 10;
+
 /// The cookie of a sign-in that is under way.
 #[derive(Debug)]
 pub struct Half(Secret<String>);
@@ -71,6 +74,16 @@ impl Table {
         }
         if entries.len() >= MOST {
             return None;
+        }
+        let of_user = |entry: &Entry| entry.pending.user.id == pending.user.id;
+        if entries.values().filter(|entry| of_user(entry)).count() >= MOST_PER_USER {
+            // The oldest goes, so that one user can't fill the table for everybody.
+            let oldest = entries
+                .iter()
+                .filter(|(_, entry)| of_user(entry))
+                .min_by_key(|(_, entry)| entry.ends)
+                .map(|(key, _)| *key);
+            oldest.and_then(|key| entries.remove(&key));
         }
         let half = Half(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>())));
         let entry = Entry {

@@ -1,14 +1,12 @@
 //! What a call asks for, read once: its user and its body.
 
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
 use super::caller::Caller;
 use crate::model::UserName;
-use crate::wire::{Body, Problem};
+use crate::wire::{Body, Problem, body};
 
 /// A call by somebody who may make it.
 pub(super) struct Order {
@@ -41,7 +39,7 @@ impl Fields {
     /// 413 for more than [`MOST_BYTES`], 415 for another type than JSON, 400 for what is no JSON, 422
     /// for JSON that is no object.
     pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
-        let bytes = whole(body).await?;
+        let bytes = body::whole(body, MOST_BYTES).await?;
         if bytes.is_empty() {
             return Ok(Self::default());
         }
@@ -178,18 +176,6 @@ fn unprocessable(detail: &str) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not possible").detail(detail)
 }
 
-async fn whole(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, MOST_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(fault) if fault.is::<LengthLimitError>() => {
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
-                .detail(format!("a body has at most {MOST_BYTES} bytes here")))
-        }
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "broken off")
-            .detail("the body ended before it was complete")),
-    }
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else {
@@ -221,6 +207,8 @@ const LONGEST_WORD: usize = 256;
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+
+    use http_body_util::BodyExt;
 
     use super::*;
 

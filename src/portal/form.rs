@@ -2,11 +2,10 @@
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 
 use crate::secret::Secret;
-use crate::wire::{Body, Problem};
+use crate::wire::{Body, Problem, body};
 
 /// The fields of one form. Values may be passwords, so none is printed and all are wiped.
 #[derive(Debug)]
@@ -18,18 +17,13 @@ impl Form {
     /// Reads the body of a POST.
     ///
     /// # Errors
-    /// 415 for anything but `application/x-www-form-urlencoded`, 413 above 64 KiB, 400 for a body that
-    /// breaks off, has more than a hundred fields or is badly encoded.
+    /// 415 for anything but `application/x-www-form-urlencoded`, 413 above 64 KiB, 408 for a body
+    /// that is too slow, 400 for one that breaks off, has more than a hundred fields or is badly encoded.
     pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
         if !is_form(headers) {
             return Err(wrong_kind());
         }
-        let body = Limited::new(body, MAX_BYTES).collect().await;
-        let bytes = match body {
-            Ok(whole) => Secret::new(whole.to_bytes().to_vec()),
-            Err(cause) if cause.is::<LengthLimitError>() => return Err(too_large()),
-            Err(_) => return Err(bad("the form did not arrive whole")),
-        };
+        let bytes = Secret::new(body::whole(body, MAX_BYTES).await?.to_vec());
         let text = std::str::from_utf8(bytes.expose()).map_err(|_| badly_encoded())?;
         Self::parse(text)
     }
@@ -108,11 +102,6 @@ fn bad(detail: impl Into<String>) -> Problem {
 
 fn badly_encoded() -> Problem {
     bad("the form is not text in UTF-8, or its percent-encoding is broken")
-}
-
-fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "form too large")
-        .detail("a form of the gateway has at the most 64 KiB")
 }
 
 fn wrong_kind() -> Problem {

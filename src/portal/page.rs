@@ -82,8 +82,9 @@ pub(super) fn answer(status: StatusCode, document: Markup) -> Response {
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     // Not `no-referrer`: with it a browser says `Origin: null` when a form is posted (Fetch, append
-    // a request `Origin` header), and those are refused.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    // a request `Origin` header), and those are refused. Not `same-origin`: with it a panel could see
+    // the token of a set-up link in the address that one came from.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     guard(headers);
     response
 }

@@ -24,7 +24,7 @@ pub struct Revoker {
 /// Why nothing can be promised about a revocation.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// Nothing was changed.
+    /// Nothing was changed, or the disk failed in the middle of the commit; then call it again.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The work broke off; what is on disk holds.

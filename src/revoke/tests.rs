@@ -1,5 +1,6 @@
 //! Revocations over a real store.
 
+use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Revoker;
 use crate::clock::Clock;
-use crate::config::SessionLimits;
+use crate::config::{Config, SessionLimits};
 use crate::model::{
     Action, Actor, Event, Generation, Role, SessionId, SessionRecord, User, UserName,
 };
@@ -101,7 +102,14 @@ async fn a_user_is_ended_in_memory_and_on_disk_and_others_are_not() {
     assert_eq!(outcome.generation, Some(Generation::from_stored(2)));
     assert_eq!((outcome.sessions_ended, outcome.connections_closed), (1, 1));
     let again = Sessions::new(LIMITS, house.clock.clone());
-    assert_eq!(restore(&again, &house.store).await.unwrap(), 1, "bob's");
+    let config = Config::parse(
+        "[second_factor]\nrequired = false\n[[panel]]\nupstream = \"http://127.0.0.1:1\"",
+        Path::new("test.toml"),
+    );
+    let second_factor = config.unwrap().second_factor;
+    let now = house.clock.now();
+    let restored = restore(&again, &house.store, &second_factor, now).await;
+    assert_eq!(restored.unwrap(), 1, "bob's");
     let twice = house.revoker.end_user(&ada, event()).await.unwrap();
     assert_eq!((twice.sessions_ended, twice.connections_closed), (0, 0));
 }

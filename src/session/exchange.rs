@@ -78,7 +78,8 @@ impl Exchange {
         })
     }
 
-    /// An exchange on a path that is open to anyone: belongs to no session, and nothing cuts it.
+    /// A stranger's exchange on a path that is open to anyone: belongs to no session, and nothing
+    /// cuts it.
     pub fn of_nobody() -> Self {
         Self {
             session: None,

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Session, Sessions};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::config::SecondFactor;
+use crate::model::TokenHash;
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
 
@@ -18,14 +20,30 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// much longer than it was, never shorter.
 const SWEEPS_PER_WRITE: u32 = 10;
 
-/// Brings back the sessions that the store has kept; how many are alive.
+/// A session from so far ahead was made by a clock that was wrong; what is less is rounding.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Brings back the sessions that the store has kept; how many.
+///
+/// Not those that were made without the second factor that is asked for by now, nor those from the
+/// future: with a clock that has been set back they would outlive every limit.
 ///
 /// # Errors
 /// [`StoreError`] when they can't be read.
-pub async fn restore(sessions: &Sessions, store: &Store) -> Result<usize, StoreError> {
+pub async fn restore(
+    sessions: &Sessions,
+    store: &Store,
+    second_factor: &SecondFactor,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let latest = now.plus(SLACK);
     let kept = store.sessions().await?;
     Ok(kept
         .into_iter()
+        .filter(|(record, _)| record.created <= latest && record.last_seen <= latest)
+        .filter(|(record, user)| {
+            record.second_factor.is_some() || !second_factor.required_for(user.role)
+        })
         .filter_map(|(record, user)| sessions.admit(record, user))
         .count())
 }
@@ -34,31 +52,38 @@ pub async fn restore(sessions: &Sessions, store: &Store) -> Result<usize, StoreE
 pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown: Shutdown) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut expired = Vec::new();
     let mut sweeps = 0_u32;
     while !shutdown.has_begun() {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shutdown.begun() => {}
         }
+        let over = sessions.sweep(clock.now());
+        if !over.is_empty() {
+            expired.extend(over.iter().map(|session| session.token_hash()));
+            // Before anything is written: what is out of the table must not wait for the store to
+            // be cut, or a revocation could be answered while it is open.
+            let sessions = sessions.clone();
+            shutdown.spawn(async move { sessions.cut(&over).await });
+        }
         sweeps = sweeps.wrapping_add(1);
-        let expired = sessions.sweep(clock.now());
-        let due = sweeps.is_multiple_of(SWEEPS_PER_WRITE) || shutdown.has_begun();
+        let due = sweeps.is_multiple_of(SWEEPS_PER_WRITE);
         let seen = if due {
             sessions.unwritten()
         } else {
             Vec::new()
         };
-        if !expired.is_empty() || !seen.is_empty() {
-            write(&store, &seen, &expired).await;
-        }
-        if !expired.is_empty() {
-            let sessions = sessions.clone();
-            shutdown.spawn(async move { sessions.cut(&expired).await });
-        }
+        write(&store, &seen, &mut expired).await;
     }
+    write(&store, &sessions.unwritten(), &mut expired).await;
 }
 
-async fn write(store: &Store, seen: &[Arc<Session>], expired: &[Arc<Session>]) {
+/// Nothing of this was promised to anybody: what fails is tried again with the next write.
+async fn write(store: &Store, seen: &[Arc<Session>], expired: &mut Vec<TokenHash>) {
+    if seen.is_empty() && expired.is_empty() {
+        return;
+    }
     let rows: Vec<_> = seen
         .iter()
         .map(|session| {
@@ -69,14 +94,13 @@ async fn write(store: &Store, seen: &[Arc<Session>], expired: &[Arc<Session>]) {
             )
         })
         .collect();
-    let gone: Vec<_> = expired.iter().map(|session| session.token_hash()).collect();
-    match store.tidy_sessions(&rows, &gone).await {
+    match store.tidy_sessions(&rows, expired).await {
         Ok(()) => {
+            expired.clear();
             for (session, (_, _, at)) in seen.iter().zip(rows) {
                 session.last_written.store(at.millis(), Ordering::Relaxed);
             }
         }
-        // Nothing was promised to anybody: it is tried again with the next write.
         Err(fault) => tracing::warn!(%fault, "could not write when sessions were last seen"),
     }
 }

@@ -70,9 +70,14 @@ impl Sessions {
     pub fn admit(&self, record: SessionRecord, user: User) -> Option<Arc<Session>> {
         let holder = self.holder(record.user, record.generation);
         let mut sessions = holder.lock();
-        if holder.generation() != record.generation {
+        if record.generation < holder.generation() {
             return None;
         }
+        // The store may know of a revocation that has yet to reach this table: sessions of the older
+        // generation are dead from here on, and that revocation will find and cut them.
+        holder
+            .generation
+            .fetch_max(record.generation.number(), Ordering::SeqCst);
         let session = Arc::new(Session::new(record, user, holder.clone()));
         sessions.insert(session.token_hash(), session.clone());
         self.0

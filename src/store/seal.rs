@@ -121,14 +121,18 @@ impl Store {
     }
 }
 
-/// A fresh key in a file that only its owner can read; never over an existing one.
+/// A fresh key in a file that only its owner can read; whole or not at all, and never over another.
 fn make_key(path: &Path) -> std::io::Result<()> {
     let text = Secret::new(STANDARD.encode(random_bytes::<32>()));
+    let draft = path.with_extension("draft");
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&draft)?;
     writeln!(file, "{}", text.expose())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::hard_link(&draft, path)?;
+    fs::remove_file(&draft)
 }

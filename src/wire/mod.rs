@@ -2,6 +2,7 @@
 
 use http::Method;
 
+pub mod body;
 pub mod cookie;
 pub mod header;
 pub mod negotiate;
