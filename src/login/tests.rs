@@ -388,3 +388,24 @@ async fn fifty_sign_ins_at_once_leave_as_many_sessions_as_a_user_may_have() {
     assert_eq!(house.sessions.of(ada.id).len(), 10);
     assert_eq!(house.store.sessions().await.unwrap().len(), 10);
 }
+
+#[tokio::test]
+async fn nobody_fills_the_table_for_everybody() {
+    let house = House::new("true").await;
+    let (_, app, _) = house.enrolled("ada").await;
+    house.next_step();
+    let first = house.half("ada").await;
+    for _ in 0..10 {
+        house.hand.advance(Duration::from_millis(1));
+        house.half("ada").await;
+    }
+    let oldest = house.login.pending(first.cookie_value());
+    assert_eq!(oldest, None, "the eleventh takes the place of the first");
+    let last = house.half("ada").await;
+    let code = house.code(&app);
+    let signed_in = house
+        .login
+        .with_code(last.cookie_value(), &code, &from())
+        .await;
+    assert!(signed_in.is_ok());
+}

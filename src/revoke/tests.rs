@@ -162,3 +162,31 @@ async fn one_session_and_everybody() {
     assert_eq!(all.sessions_ended, 2);
     assert_eq!(house.sessions.count(), 0);
 }
+
+#[tokio::test]
+async fn a_session_from_the_future_or_without_its_factor_is_not_brought_back() {
+    let house = House::new().await;
+    let ada = house.user("ada").await;
+    house.sign_in(&ada).await;
+    let config = |required: bool| {
+        let text = format!(
+            "[second_factor]\nrequired = {required}\n[[panel]]\nupstream = \"http://127.0.0.1:1\""
+        );
+        Config::parse(&text, Path::new("test.toml"))
+            .unwrap()
+            .second_factor
+    };
+    let now = house.clock.now();
+    let day = Duration::from_secs(86_400);
+    let earlier = crate::clock::Timestamp::from_millis(now.millis() - 86_400_000);
+    for (required, at, count) in [
+        (false, now, 1),
+        (false, now.plus(day), 1),
+        (false, earlier, 0),
+        (true, now, 0),
+    ] {
+        let table = Sessions::new(LIMITS, house.clock.clone());
+        let restored = restore(&table, &house.store, &config(required), at).await;
+        assert_eq!(restored.unwrap(), count, "{required} {at:?}");
+    }
+}

@@ -52,3 +52,25 @@ async fn a_silent_panel_is_a_504_and_a_silent_client_a_408() {
     assert_eq!(stopped.status, 408, "{}", stopped.text());
     assert!(stood > Duration::from_secs(29), "{stood:?}");
 }
+
+#[tokio::test]
+async fn a_form_that_does_not_come_is_a_408() {
+    let panel = Panel::start().await;
+    let gateway = Gateway::in_front_of(&panel).await;
+    let mut form = gateway.connect().await;
+    let kind = "Content-Type: application/x-www-form-urlencoded";
+    let head = format!("POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n{kind}\r\n");
+    form.send(format!("{head}Content-Length: 10\r\n\r\nu"))
+        .await;
+    let (answer, waited) = patiently(form).await;
+    assert_eq!(answer.status, 408, "{}", answer.text());
+    assert!(waited > Duration::from_secs(14), "{waited:?}");
+    let mut call = Wire::connect(gateway.management_port).await;
+    let head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx";
+    call.send(head).await;
+    assert_eq!(
+        call.answer().await.status,
+        200,
+        "what anybody may ask waits for no body"
+    );
+}

@@ -177,3 +177,42 @@ async fn sessions_outlive_a_restart_and_not_their_limits() {
     );
     assert_eq!(second.get("/echo").await.status, 303);
 }
+
+#[tokio::test]
+async fn sessions_can_be_ended_while_the_gateway_drains() {
+    let panel = Panel::start().await;
+    let mut gateway = Gateway::in_front_of(&panel).await;
+    let ada = gateway.person("ada", "operator").await;
+    let token = gateway.token("revoke");
+    let mut events = ada.connect().await;
+    let head = format!(
+        "GET /events HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n",
+        ada.cookie()
+    );
+    events.send(head).await;
+    assert_eq!(events.try_head().await.unwrap().status, 200);
+    let begun = std::time::Instant::now();
+    let (port, config) = (gateway.management_port, gateway.config());
+    let calling = tokio::spawn(async move {
+        eventually("the drain to begin", || async {
+            let log = std::fs::read_to_string(config.with_file_name("log")).unwrap();
+            log.contains("ending:").then_some(())
+        })
+        .await;
+        let bearer = format!("Authorization: Bearer {token}");
+        let path = "/v1/users/ada/password-changed";
+        Wire::connect(port)
+            .await
+            .request("POST", path, &[&bearer], b"")
+            .await
+    });
+    assert_eq!(gateway.stop().await, 0);
+    let answer = calling.await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["connections_closed"], 1);
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "nothing was left to wait for"
+    );
+    events.closed_within(Duration::from_secs(1)).await;
+}
