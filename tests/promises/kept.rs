@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, RULES};
 use crate::support::http1::{Wire, tls};
 use crate::support::panel::Panel;
 use crate::support::person::with_the_password_alone as alone;
+use crate::support::websocket::Message;
 
 const ROUNDS: u32 = 25;
 const USERS: usize = 3;
@@ -176,4 +177,25 @@ async fn sessions_outlive_a_restart_and_not_their_limits() {
         "an event stream alone keeps no session alive: {took:?}"
     );
     assert_eq!(second.get("/echo").await.status, 303);
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_its_lifetime_is_however_busy_it_is() {
+    let panel = Panel::start().await;
+    let sections = "[session]\nidle_timeout = \"4s\"\nlifetime = \"4s\"";
+    let gateway = Gateway::with(&panel, sections, RULES).await;
+    let mut ada = gateway.person("ada", "operator").await;
+    let begun = Instant::now();
+    let mut socket = ada.websocket().await;
+    let mut heard = socket.hear().await;
+    while let Some(Message::Text(_)) = heard {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it goes on");
+        socket.say("I am busy").await;
+        heard = socket.hear().await;
+    }
+    let farewell = Message::Close(1008, "the session has ended".to_owned());
+    assert_eq!(heard, Some(farewell));
+    let lived = begun.elapsed();
+    assert!(lived > Duration::from_secs(3), "{lived:?}");
+    assert_eq!(ada.get("/echo").await.status, 303);
 }
