@@ -16,7 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::upstream::Lease;
 use crate::clock::Clock;
-use crate::session::{Exchange, Session};
+use crate::session::Exchange;
 
 /// How long a client may send nothing of a body that it has begun.
 pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
@@ -54,11 +54,12 @@ struct ClientBody {
     /// The clock runs only while the client is waited for.
     is_waiting: bool,
     progress: Progress,
-    /// What the client sends keeps its session alive.
-    session: Option<(Arc<Session>, Clock)>,
+    clock: Clock,
+    /// A panel may answer before it has read everything: what is still sent is of the exchange.
+    exchange: Arc<Exchange>,
 }
 
-/// The body of a panel's answer. Holds its exchange until it is over.
+/// The body of a panel's answer. Dropped before its end it takes the connection to the panel along.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     incoming: Incoming,
@@ -66,7 +67,7 @@ pub(super) struct ResponseBody {
     lease: Option<Lease>,
     /// Seen by its end, which for a chunked body is known by nothing else.
     has_ended: bool,
-    _exchange: Exchange,
+    exchange: Arc<Exchange>,
 }
 
 impl Progress {
@@ -106,7 +107,7 @@ impl Progress {
 impl RequestBody {
     pub(super) fn of_client(
         incoming: Incoming,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
         progress: Progress,
         clock: Clock,
     ) -> Self {
@@ -119,7 +120,8 @@ impl RequestBody {
             idle: Box::pin(tokio::time::sleep(BODY_IDLE)),
             is_waiting: false,
             progress,
-            session: exchange.session().cloned().map(|session| (session, clock)),
+            clock,
+            exchange: exchange.clone(),
         }))
     }
 
@@ -139,8 +141,9 @@ impl ClientBody {
         };
         self.is_waiting = false;
         self.progress.moved_on();
-        if let Some((session, clock)) = &self.session {
-            session.touch(clock.now());
+        // What the client sends keeps its session alive.
+        if let Some(session) = self.exchange.session() {
+            session.touch(self.clock.now());
         }
         Poll::Ready(match frame {
             // Trailers could carry fields that the head may not (RFC 9110 §6.5.1): dropped.
@@ -190,13 +193,13 @@ impl Body for RequestBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, exchange: Exchange, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, exchange: Arc<Exchange>, lease: Lease) -> Self {
         Self {
             incoming,
             cut: Box::pin(exchange.cut().clone().cancelled_owned()),
             lease: Some(lease),
             has_ended: false,
-            _exchange: exchange,
+            exchange,
         }
     }
 }
@@ -232,7 +235,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let is_whole = self.has_ended || self.incoming.is_end_stream();
         if let Some(lease) = self.lease.take().filter(|_| is_whole) {
-            lease.give_back();
+            lease.give_back(&self.exchange);
         }
     }
 }

@@ -95,6 +95,7 @@ impl Proxy {
         body: Incoming,
         exchange: Exchange,
     ) -> Result<Response, ForwardError> {
+        let exchange = Arc::new(exchange);
         let progress = Progress::new();
         let body = RequestBody::of_client(body, &exchange, progress.clone(), self.clock.clone());
         let request = request_head::build(outbound, parts, body);

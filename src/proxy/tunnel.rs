@@ -6,6 +6,7 @@
 //! stands between two frames, and both sides are closed.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::body::{Progress, RequestBody, ResponseBody};
-use super::upstream::Answer;
+use super::upstream::{Answer, Lease};
 use super::websocket::{self, CloseReason, Frames};
 use super::{ForwardError, Outbound, Proxy, fault, request_head, response_head};
 use crate::accept::Connection;
@@ -66,6 +67,7 @@ impl Proxy {
         };
         let tunnel = Tunnel {
             exchange,
+            _connection: answer.connection,
             clock: self.clock.clone(),
             shutdown: self.tasks.clone(),
         };
@@ -90,7 +92,7 @@ impl Proxy {
             return Err(fault::nonsense(&self.panel, "it did not switch protocols"));
         }
         let head = response_head::clean(answer.head, outbound);
-        let body = ResponseBody::new(answer.body, exchange, answer.connection);
+        let body = ResponseBody::new(answer.body, Arc::new(exchange), answer.connection);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }
@@ -148,6 +150,8 @@ fn switched(head: response::Parts, outbound: &Outbound<'_>, over_http2: bool) ->
 /// A WebSocket in flight.
 struct Tunnel {
     exchange: Exchange,
+    /// Dropped before both sides have switched, it would close the connection.
+    _connection: Lease,
     clock: Clock,
     shutdown: Shutdown,
 }

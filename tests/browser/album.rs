@@ -140,10 +140,9 @@ async fn picture(browser: &Browser, path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Beside what was built.
+/// The same wherever things are built.
 fn folder() -> PathBuf {
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let folder = built.join("screenshots");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
     fs::create_dir_all(&folder).unwrap();
     folder
 }

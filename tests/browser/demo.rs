@@ -12,7 +12,7 @@ use crate::support::{eventually, free_port};
 /// A running demo with a folder of its own. Killed when dropped.
 pub(crate) struct Demo {
     folder: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     management_port: u16,
     process: Child,
 }

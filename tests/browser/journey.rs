@@ -78,6 +78,7 @@ async fn loses_everything_at_once(admin: &User, demo: &Demo) {
     let answered = SystemTime::now();
     assert_eq!(outcome["sessions_ended"], 1, "{outcome}");
     assert_eq!(outcome["connections_closed"], 2, "{outcome}");
+    assert_eq!(outcome["durable"], true, "{outcome}");
 
     let cut = browser.changed_at().await;
     assert!(

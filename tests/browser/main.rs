@@ -1,7 +1,7 @@
 //! A real browser before the demo: Chromium goes the whole way that a person goes, from the set-up
 //! link to the panel, and sees what is open there die.
 //!
-//! What it sees on the way is kept as pictures in `screenshots`, beside what was built.
+//! What it sees on the way is kept as pictures in `target/screenshots`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,6 +19,8 @@ mod browser;
 mod demo;
 mod errors;
 mod journey;
+mod leaving;
+mod next;
 mod two_devices;
 mod user;
 mod webdriver;

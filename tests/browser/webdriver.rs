@@ -40,7 +40,12 @@ impl Refusal {
             "element not interactable",
         ];
         let Self { error, message } = self;
-        assert!(passing.contains(&error.as_str()), "{error}: {message}");
+        // The driver's other word for a stale element.
+        let is_gone = message.contains("does not belong to the document");
+        assert!(
+            is_gone || passing.contains(&error.as_str()),
+            "{error}: {message}"
+        );
         None
     }
 }

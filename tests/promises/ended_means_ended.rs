@@ -1,6 +1,9 @@
 //! Promise 2: ended means ended, whoever says so, and whatever is open.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
 use crate::open::{self, Everything};
 use crate::support::eventually;
@@ -323,4 +326,31 @@ async fn a_sign_in_under_way_with_the_old_password_is_no_session() {
     assert!(!late.is_signed_in(), "{answer:?}");
     assert_eq!(late.get("/echo").await.status, 303);
     assert_eq!(scene.bob.get("/echo").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_upload_that_goes_on_after_an_early_answer_ends_too() {
+    let mut scene = Scene::new().await;
+    let token = scene.gateway.token("revoke");
+    for target in ["/early-read", "/early-stall"] {
+        let mut wire = scene.ada.connect().await;
+        let cookie = scene.ada.cookie();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\nContent-Length: 1000000000\r\n\r\n"
+        );
+        wire.send(head).await;
+        assert_eq!(wire.answer().await.status, 200, "{target}");
+        // As much as fits between a client and a panel that does not read.
+        let chunk = vec![0; 1 << 20];
+        let full = async { while wire.stream.write_all(&chunk).await.is_ok() {} };
+        let _ = tokio::time::timeout(Duration::from_millis(700), full).await;
+        let begun = Instant::now();
+        let path = "/v1/users/ada/password-changed";
+        let answer = scene.gateway.call(&token, "POST", path, "").await;
+        is_true(&answer.json(), Some("ada"), 1, 1);
+        assert!(begun.elapsed() < CUT, "{target}: {:?}", begun.elapsed());
+        wire.closed_within(CUT).await;
+        scene.ada = scene.ada.elsewhere();
+        scene.ada.sign_in().await;
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! What it does is in the path: `/echo…` answers with the request, `/events` streams without end,
 //! `/poll` never answers, `/blob?bytes=N` sends zeroes, `/sink` counts a body, `/slow-read` takes a
-//! body without answering, `/ws` is a WebSocket that echoes and ticks, and `/odd/…` answers oddly.
+//! body without answering, `/early-read` and `/early-stall` answer first and then read on or not, `/ws` is a WebSocket that echoes and ticks, and `/odd/…` answers oddly.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -162,7 +162,7 @@ impl Panel {
             connection,
         };
         self.record.seen.lock().unwrap().push(seen.clone());
-        let streams = ["/sink", "/slow-read"]
+        let streams = ["/sink", "/slow-read", "/early"]
             .iter()
             .any(|path| seen.request_line().contains(path));
         if !streams {
@@ -233,6 +233,14 @@ impl Panel {
             "/blob" => blob(stream, &target).await,
             "/sink" => self.sink(stream, seen, buffer).await,
             "/slow-read" => until_closed(stream).await,
+            "/early-read" => {
+                stream.write_all(EARLY).await.ok()?;
+                until_closed(stream).await
+            }
+            "/early-stall" => {
+                stream.write_all(EARLY).await.ok()?;
+                std::future::pending().await
+            }
             "/ws" => {
                 let key = seen.all("sec-websocket-key").first()?.to_string();
                 websocket::serve(stream, &key, buffer).await
@@ -278,6 +286,9 @@ impl Panel {
         stream.write_all(answer.as_bytes()).await.ok()
     }
 }
+
+/// An answer that does not wait for the request's body.
+const EARLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 async fn events(stream: &mut TcpStream) -> Option<()> {
     stream

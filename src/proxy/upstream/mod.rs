@@ -12,14 +12,15 @@ use http::response::Parts;
 use http::{Method, Request};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 pub use self::connect::Connector;
 use self::connect::Stream;
 pub(super) use self::pool::Lease;
-use self::pool::Pool;
+use self::pool::{Pool, Sender};
 use super::body::{Progress, RequestBody};
 use crate::shutdown::Shutdown;
 
@@ -112,12 +113,12 @@ impl Upstream {
 
     async fn attempt(
         &self,
-        mut sender: SendRequest<RequestBody>,
+        mut sender: Sender,
         request: Request<RequestBody>,
         progress: &Progress,
     ) -> Result<Answer, (UpstreamError, Option<Request<RequestBody>>)> {
         let sent = {
-            let sending = sender.try_send_request(request);
+            let sending = sender.send(request);
             let mut sending = std::pin::pin!(sending);
             loop {
                 match timeout(LOOK, sending.as_mut()).await {
@@ -146,20 +147,25 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<RequestBody>, UpstreamError> {
+    async fn connect(&self) -> Result<Sender, UpstreamError> {
         let to = || self.connector.to_string();
         let stream: Stream = timeout(CONNECT, self.connector.connect())
             .await
             .map_err(|_| UpstreamError::ConnectTimeout { to: to() })?
             .map_err(|cause| UpstreamError::Connect { to: to(), cause })?;
-        let (sender, connection) = http1::Builder::new()
-            .preserve_header_case(false)
-            .handshake(TokioIo::new(stream))
+        let (requests, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Exchange)?;
+        let abandoned = CancellationToken::new();
+        let sender = Sender {
+            requests,
+            _connection: abandoned.clone().drop_guard(),
+        };
         self.tasks.spawn(async move {
             // How it ends is told to whoever waits for an answer on it.
-            let _ = connection.with_upgrades().await;
+            let _ = abandoned
+                .run_until_cancelled(connection.with_upgrades())
+                .await;
         });
         Ok(sender)
     }

@@ -3,10 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
 use crate::proxy::body::RequestBody;
+use crate::session::Exchange;
 use crate::shutdown::Shutdown;
 
 /// How many idle connections are kept.
@@ -29,17 +34,35 @@ pub(super) struct Pool {
     tasks: Shutdown,
 }
 
+/// A connection to a panel. It ends with its owner, whatever is on it: what is still being sent to a
+/// panel that does not read must not outlive its exchange.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) requests: SendRequest<RequestBody>,
+    pub(super) _connection: DropGuard,
+}
+
 /// A connection in use, that can serve again after its answer.
 #[derive(Debug)]
 pub(in crate::proxy) struct Lease {
-    sender: SendRequest<RequestBody>,
+    sender: Sender,
     pool: Pool,
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    sender: Sender,
     since: Instant,
+}
+
+impl Sender {
+    /// Sends a request, and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        self.requests.try_send_request(request).await
+    }
 }
 
 impl Pool {
@@ -59,7 +82,7 @@ impl Pool {
     }
 
     /// The connection that was used last, so that the others grow old and go.
-    pub(super) fn take(&self, is_repeatable: bool) -> Option<SendRequest<RequestBody>> {
+    pub(super) fn take(&self, is_repeatable: bool) -> Option<Sender> {
         let mut idle = self.lock();
         while let Some(newest) = idle.pop() {
             if !newest.serves() {
@@ -74,14 +97,14 @@ impl Pool {
         None
     }
 
-    pub(super) fn lease(&self, sender: SendRequest<RequestBody>) -> Lease {
+    pub(super) fn lease(&self, sender: Sender) -> Lease {
         Lease {
             sender,
             pool: self.clone(),
         }
     }
 
-    fn put(&self, sender: SendRequest<RequestBody>) {
+    fn put(&self, sender: Sender) {
         let mut idle = self.lock();
         if idle.len() < MOST && !self.tasks.has_begun() {
             idle.push(Idle {
@@ -98,15 +121,18 @@ impl Pool {
 }
 
 impl Lease {
-    /// Puts the connection back once it is done with the exchange; not at all if it closes.
-    pub(in crate::proxy) fn give_back(self) {
+    /// Puts the connection back once the request is sent as well, which an answer may come before; not
+    /// at all if it closes, or if the session ends first.
+    pub(in crate::proxy) fn give_back(self, exchange: &Exchange) {
         let Self { mut sender, pool } = self;
-        if sender.is_ready() {
+        if sender.requests.is_ready() {
             return pool.put(sender);
         }
+        let cut = exchange.cut().clone();
         let tasks = pool.tasks.clone();
         tasks.spawn(async move {
-            if sender.ready().await.is_ok() {
+            let sent = cut.run_until_cancelled(sender.requests.ready()).await;
+            if let Some(Ok(())) = sent {
                 pool.put(sender);
             }
         });
@@ -115,6 +141,6 @@ impl Lease {
 
 impl Idle {
     fn serves(&self) -> bool {
-        !self.sender.is_closed() && self.since.elapsed() < IDLE
+        !self.sender.requests.is_closed() && self.since.elapsed() < IDLE
     }
 }
