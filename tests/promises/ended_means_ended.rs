@@ -239,6 +239,20 @@ async fn by_the_operators_logout() {
 }
 
 #[tokio::test]
+async fn by_the_operators_logout_of_everyone() {
+    let mut scene = Scene::new().await;
+    let outcome = scene.gateway.operator(&["user", "logout", "--everyone"]);
+    is_true(&outcome, None, 2, 0);
+    scene.is_dead(&scene.ada.cookie()).await;
+    scene.is_dead(&scene.bob.cookie()).await;
+    let again = scene.gateway.operator(&["user", "logout", "--everyone"]);
+    is_true(&again, None, 0, 0);
+    scene.bob.cookies.clear();
+    scene.bob.sign_in().await;
+    assert_eq!(scene.bob.get("/echo").await.status, 200);
+}
+
+#[tokio::test]
 async fn one_session_ends_and_the_others_of_its_user_go_on() {
     let scene = Scene::new().await;
     let mut elsewhere = scene.ada.elsewhere();

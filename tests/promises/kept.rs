@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, RULES};
 use crate::support::http1::{Wire, tls};
 use crate::support::panel::Panel;
 use crate::support::person::with_the_password_alone as alone;
+use crate::support::websocket::Message;
 
 const ROUNDS: u32 = 25;
 const USERS: usize = 3;
@@ -191,7 +192,7 @@ async fn sessions_can_be_ended_while_the_gateway_drains() {
     );
     events.send(head).await;
     assert_eq!(events.try_head().await.unwrap().status, 200);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (port, config) = (gateway.management_port, gateway.config());
     let calling = tokio::spawn(async move {
         eventually("the drain to begin", || async {
@@ -215,4 +216,25 @@ async fn sessions_can_be_ended_while_the_gateway_drains() {
         "nothing was left to wait for"
     );
     events.closed_within(Duration::from_secs(1)).await;
+}
+
+#[tokio::test]
+async fn a_session_is_over_when_its_lifetime_is_however_busy_it_is() {
+    let panel = Panel::start().await;
+    let sections = "[session]\nidle_timeout = \"4s\"\nlifetime = \"4s\"";
+    let gateway = Gateway::with(&panel, sections, RULES).await;
+    let mut ada = gateway.person("ada", "operator").await;
+    let begun = Instant::now();
+    let mut socket = ada.websocket().await;
+    let mut heard = socket.hear().await;
+    while let Some(Message::Text(_)) = heard {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it goes on");
+        socket.say("I am busy").await;
+        heard = socket.hear().await;
+    }
+    let farewell = Message::Close(1008, "the session has ended".to_owned());
+    assert_eq!(heard, Some(farewell));
+    let lived = begun.elapsed();
+    assert!(lived > Duration::from_secs(3), "{lived:?}");
+    assert_eq!(ada.get("/echo").await.status, 303);
 }

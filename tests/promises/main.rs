@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod at_the_door;
 mod clocks;
 mod ended_means_ended;
 mod flat_memory;

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::app::App;
 use super::gateway::Gateway;
-use super::http1::{Answer, Wire};
+use super::http1::{Answer, Wire, tls};
 use super::http2::Http2;
 use super::websocket::WebSocket;
 
@@ -229,28 +229,35 @@ impl Person {
 /// A session with [`PASSWORD`] alone, where no second factor is asked for: its token. `None` when the
 /// gateway goes away meanwhile.
 pub async fn with_the_password_alone(port: u16, name: &str) -> Option<String> {
-    let mut wire = Wire::over(super::http1::tls(port, &[b"http/1.1"]).await.ok()?);
+    let answer = give_password(port, name, PASSWORD).await?;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    session_in(&answer)
+}
+
+/// What anybody is answered who gives a password, over a connection of its own. `None` when that ends
+/// before the answer.
+pub async fn give_password(port: u16, name: &str, password: &str) -> Option<Answer> {
+    const LOGIN: &str = "/.portcullis/login";
     let page = ["Accept: text/html"];
-    let login = wire
-        .try_request("GET", "/.portcullis/login", &page, b"")
-        .await?;
+    let mut wire = Wire::over(tls(port, &[b"http/1.1"]).await.ok()?);
+    let login = wire.try_request("GET", LOGIN, &page, b"").await?;
     let cookie = format!("Cookie: {}", login.header("set-cookie")?.split(';').next()?);
-    let body = format!(
-        "csrf={}&user={name}&password={}",
-        csrf_of(&login.text()),
-        encoded(PASSWORD)
-    );
+    let (csrf, password) = (csrf_of(&login.text()), encoded(password));
+    let body = format!("csrf={csrf}&user={name}&password={password}");
     let form = "Content-Type: application/x-www-form-urlencoded";
     let fields = [cookie.as_str(), "Accept: text/html", form];
-    let answer = wire
-        .try_request("POST", "/.portcullis/login", &fields, body.as_bytes())
-        .await?;
-    assert_eq!(answer.status, 303, "{}", answer.text());
+    wire.try_request("POST", LOGIN, &fields, body.as_bytes())
+        .await
+}
+
+/// The token of the session that an answer begins.
+pub fn session_in(answer: &Answer) -> Option<String> {
     let all = answer.all("set-cookie");
-    let set = all
+    let mut sessions = all
         .iter()
-        .find_map(|set| set.strip_prefix("__Host-portcullis="))?;
-    Some(set.split(';').next()?.to_owned())
+        .filter_map(|set| set.strip_prefix("__Host-portcullis="));
+    let token = sessions.next()?.split(';').next()?;
+    (!token.is_empty()).then(|| token.to_owned())
 }
 
 /// The hidden field of the first form of a page.
