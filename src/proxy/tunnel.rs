@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version, response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -105,6 +105,8 @@ fn handshake(
 ) -> (Request<RequestBody>, Option<String>) {
     let mut request = request_head::build(outbound, parts, RequestBody::empty());
     let headers = request.headers_mut();
+    // A handshake has no body that could be carried along, so none is announced.
+    headers.remove(CONTENT_LENGTH);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     if over_http2 {

@@ -167,6 +167,13 @@ async fn a_declined_websocket_is_an_answer_and_what_follows_is_judged() {
     assert_eq!(wire.get("/echo", &fields).await.status, 200);
     assert_eq!(panel.seen_with("/echo")[0].all("upgrade"), ["websocket"]);
     assert_eq!(wire.get("/echo", &[]).await.status, 401, "without a cookie");
+    let mut announcing = ada.connect().await;
+    let answer = announcing
+        .request("GET", "/echo?body", &fields, b"12345")
+        .await;
+    assert_eq!(answer.status, 200);
+    let seen = panel.seen_with("/echo?body");
+    assert!(seen[0].all("content-length").is_empty());
 }
 
 #[tokio::test]
