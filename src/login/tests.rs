@@ -70,7 +70,8 @@ impl House {
             .commit(add, event())
             .await
             .unwrap()
-            .into_outcome();
+            .into_outcome()
+            .id;
         let set = SetPassword {
             user,
             phc: self.passwords.hash(&secret(PASSWORD)).await.unwrap(),

@@ -30,7 +30,7 @@ async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
         email: None,
         way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
     };
-    let id = store.commit(ada, event()).await.unwrap().into_outcome();
+    let id = store.commit(ada, event()).await.unwrap().into_outcome().id;
     (folder, store, id)
 }
 
@@ -166,7 +166,7 @@ async fn a_set_up_link_sets_one_password() {
         email: None,
         way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
     };
-    let ada = store.commit(ada, event()).await.unwrap().into_outcome();
+    let ada = store.commit(ada, event()).await.unwrap().into_outcome().id;
     let link = |hash| AddSetupLink {
         user: ada,
         hash,

@@ -127,13 +127,12 @@ impl Users {
     ) -> Result<User, UsersError> {
         let event = Event::about(actor, Action::UserAdded, &name).detail(format!("as {role}"));
         let add = AddUser {
-            name: name.clone(),
+            name,
             role,
             email,
             way_in,
         };
-        self.0.store.commit(add, event).await?;
-        self.user(&name).await
+        Ok(self.0.store.commit(add, event).await?.into_outcome())
     }
 
     /// Everybody, by name.

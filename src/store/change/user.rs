@@ -2,11 +2,11 @@
 
 use super::{Change, Desk};
 use crate::clock::Timestamp;
-use crate::model::{Generation, Role, Scope, UserId, UserName};
+use crate::model::{Generation, Role, Scope, User, UserId, UserName};
 use crate::secret::Secret;
 use crate::store::{StoreError, failed};
 
-/// Adds a user with a way in. Outcome: its key. [`StoreError::NameTaken`] if the name exists.
+/// Adds a user with a way in. Outcome: the user. [`StoreError::NameTaken`] if the name exists.
 #[derive(Debug)]
 pub struct AddUser {
     pub name: UserName,
@@ -83,29 +83,37 @@ pub struct AddToken {
 }
 
 impl Change for AddUser {
-    type Outcome = UserId;
+    type Outcome = User;
 
-    async fn apply(self, desk: &mut Desk<'_>) -> Result<UserId, StoreError> {
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<User, StoreError> {
         let phc = match &self.way_in {
             WayIn::Password(phc) => Some(phc.expose().as_str()),
             WayIn::Link { .. } => None,
         };
-        let added: Option<(i64,)> = sqlx::query_as(
+        let added: Option<(i64, i64)> = sqlx::query_as(
             "INSERT INTO users (name, role, email, password, created) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (name) DO NOTHING RETURNING id",
+             ON CONFLICT (name) DO NOTHING RETURNING id, generation",
         )
         .bind(self.name.as_str())
         .bind(self.role.as_str())
-        .bind(self.email)
+        .bind(self.email.as_deref())
         .bind(phc)
         .bind(desk.now.millis())
         .fetch_optional(&mut *desk.connection)
         .await
         .map_err(failed("adding a user"))?;
-        let user = added.map(|(id,)| UserId(id)).ok_or(StoreError::NameTaken)?;
+        let (id, generation) = added.ok_or(StoreError::NameTaken)?;
+        let user = User {
+            id: UserId(id),
+            name: self.name,
+            role: self.role,
+            email: self.email,
+            disabled: false,
+            generation: Generation::from_stored(generation),
+        };
         if let WayIn::Link { hash, expires } = self.way_in {
             let link = AddSetupLink {
-                user,
+                user: user.id,
                 hash,
                 expires,
             };
