@@ -12,6 +12,7 @@ pub mod http1;
 pub mod http2;
 pub mod panel;
 pub mod person;
+pub mod python;
 pub mod websocket;
 
 use std::future::Future;

@@ -156,11 +156,17 @@ fn text_frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A short frame of a server: opcode, payload, length in all.
+/// A frame of a server, of less than 64 KiB: opcode, payload, length in all.
 fn unmasked(buffer: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
-    let length = usize::from(*buffer.get(1)?);
-    let payload = buffer.get(2..2 + length)?;
-    Some((buffer[0] & 0x0f, payload.to_vec(), 2 + length))
+    let (start, length) = match *buffer.get(1)? {
+        126 => (
+            4,
+            u16::from_be_bytes([*buffer.get(2)?, *buffer.get(3)?]).into(),
+        ),
+        short => (2, usize::from(short)),
+    };
+    let payload = buffer.get(start..start + length)?;
+    Some((buffer[0] & 0x0f, payload.to_vec(), start + length))
 }
 
 /// A short frame of a client.

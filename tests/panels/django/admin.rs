@@ -1,7 +1,7 @@
 //! Somebody at the admin: a gateway before Django, and a browser that is signed in to the gateway.
 
+use super::server::{PASSWORD, Panel, USER};
 use crate::form::{BOUNDARY, Form};
-use crate::panel::{PASSWORD, Panel, USER};
 use crate::support::gateway::Gateway;
 use crate::support::http1::Answer;
 use crate::support::person::Person;
@@ -23,8 +23,7 @@ pub(crate) struct Admin {
 impl Admin {
     pub(crate) async fn new() -> Self {
         let panel = Panel::start().await;
-        let upstream = format!("http://127.0.0.1:{}", panel.port);
-        let gateway = Gateway::at(&upstream, "", RULES).await;
+        let gateway = Gateway::at(&panel.upstream(), "", RULES).await;
         let person = gateway.person("ada", "operator").await;
         Self {
             panel,

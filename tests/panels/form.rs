@@ -34,6 +34,11 @@ impl Form {
         value.clone_into(old);
     }
 
+    /// Adds what a list of choices, a text area or a script of the page would.
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
+        self.fields.push((name.to_owned(), value.to_owned()));
+    }
+
     pub(crate) fn encoded(&self) -> String {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
         let pairs: Vec<String> = self
@@ -68,7 +73,10 @@ fn field(tag: &str) -> Option<(String, String)> {
     let kind = attribute(tag, "type").unwrap_or_default();
     let is_choice = ["checkbox", "radio"].contains(&kind.as_str());
     let is_other_button = kind == "submit" && name != "_save";
-    if kind == "file" || is_other_button || (is_choice && !tag.contains(" checked")) {
+    if ["file", "image"].contains(&kind.as_str())
+        || is_other_button
+        || (is_choice && !tag.contains(" checked"))
+    {
         return None;
     }
     let default = if is_choice { "on" } else { "" };
@@ -77,14 +85,18 @@ fn field(tag: &str) -> Option<(String, String)> {
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = format!(" {name}=\"");
-    let rest = &tag[tag.find(&start)? + start.len()..];
-    let mut value = rest[..rest.find('"')?].to_owned();
+    let quoted = |quote: char| {
+        let start = format!(" {name}={quote}");
+        let rest = &tag[tag.find(&start)? + start.len()..];
+        Some(rest[..rest.find(quote)?].to_owned())
+    };
+    let mut value = quoted('"').or_else(|| quoted('\''))?;
     for (escaped, plain) in [
         ("&lt;", "<"),
         ("&gt;", ">"),
         ("&quot;", "\""),
         ("&#x27;", "'"),
+        ("&#039;", "'"),
         ("&amp;", "&"),
     ] {
         value = value.replace(escaped, plain);

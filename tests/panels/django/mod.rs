@@ -1,24 +1,11 @@
-//! The Django admin as a panel that nobody here wrote: deployed as its documentation says for a proxy
-//! that speaks TLS, and used through the gateway as a person uses it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test that can't go on should say where, and its tasks end with it"
-)]
-
-#[path = "../support/mod.rs"]
-mod support;
+//! The Django admin as a panel: deployed as its documentation says for a proxy that speaks TLS, and
+//! used through the gateway as a person uses it.
 
 mod admin;
-mod form;
-mod panel;
-mod python;
+mod server;
 mod upload;
 
-use crate::admin::Admin;
+use self::admin::Admin;
 use crate::form::Form;
 
 #[tokio::test]

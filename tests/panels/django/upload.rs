@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::admin::{ADD_DOCUMENT, Admin};
+use super::admin::{ADD_DOCUMENT, Admin};
 use crate::form::{BOUNDARY, Form};
 use crate::support::http1::Answer;
 use crate::support::http2::head;
