@@ -139,20 +139,32 @@ pub(super) fn watch_for_dead_peer(stream: impl AsFd) -> io::Result<()> {
 /// # Errors
 /// When a living process answers there, or the path cannot be used.
 pub fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
+    bind_unix_with(path, Mode::RUSR | Mode::WUSR)
+}
+
+/// The same for its owner's group too, to which a proxy may belong.
+///
+/// # Errors
+/// As [`bind_unix`].
+pub fn bind_unix_for_group(path: &Path) -> Result<UnixListener, ListenError> {
+    bind_unix_with(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
+}
+
+fn bind_unix_with(path: &Path, mode: Mode) -> Result<UnixListener, ListenError> {
     clear_stale(path)?;
-    listening_unix(path).map_err(|source| ListenError::Socket {
+    listening_unix(path, mode).map_err(|source| ListenError::Socket {
         path: path.to_owned(),
         source,
     })
 }
 
-fn listening_unix(path: &Path) -> io::Result<UnixListener> {
+fn listening_unix(path: &Path, mode: Mode) -> io::Result<UnixListener> {
     let address = SocketAddrUnix::new(path)?;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
     // Linux gives the new file the mode of the socket: at no moment is it open to others.
-    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::fchmod(&socket, mode)?;
     rustix::net::bind(&socket, &address)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    fs::set_permissions(path, Permissions::from_mode(mode.as_raw_mode()))?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }

@@ -1,6 +1,5 @@
 //! Start and drain: what is opened in which order, and how it ends.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -13,10 +12,12 @@ use tokio::runtime::{self, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::doors::{self, Doors, Entry};
+use super::redirect::Redirect;
 use super::rooms::Rooms;
 use super::{Door, House};
 use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
-use crate::accept::{self, Clocks, Connection, Handler, ListenError};
+use crate::accept::{self, Clocks, Connection, Crowd, Entrance, Guests, Handler, ListenError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::password::PasswordError;
@@ -34,6 +35,9 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long calls in progress have after that.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// Connections of programs at a time.
+const MOST_PROGRAMS: usize = 256;
 
 /// How long a command may hold the data folder before the start gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
@@ -99,8 +103,14 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
     let rooms = open_rooms(&config, &tasks).await?;
     let tls = certificates(&config, &rooms.clock)?.server_config()?;
     let connector = Connector::to_panel(&config.panel)?;
-    let public = accept::bind(&config.gateway.listen, config.gateway.workers)?;
-    let runtimes: Vec<Runtime> = public
+    let entry = Entry {
+        tls: tls.clone(),
+        proxies: Arc::new(config.gateway.proxies.clone()),
+        crowd: doors::crowd(&config.gateway),
+        tasks: tasks.clone(),
+    };
+    let doors = doors::open(&config.gateway)?;
+    let runtimes: Vec<Runtime> = doors
         .iter()
         .map(|_| runtime::Builder::new_current_thread().enable_all().build())
         .collect::<Result<_, _>>()
@@ -109,14 +119,13 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
     open_office(&rooms, &tls, &tasks, &office)?;
     let house = Arc::new(House::new(&rooms, &tasks));
     let mut workers = Vec::new();
-    for (listeners, runtime) in public.into_iter().zip(runtimes) {
+    for (doors, runtime) in doors.into_iter().zip(runtimes) {
         let worker = Worker {
-            listeners,
+            doors,
             house: house.clone(),
             panel: Arc::new(config.panel.clone()),
             connector: connector.clone(),
-            tls: tls.clone(),
-            tasks: tasks.clone(),
+            entry: entry.clone(),
         };
         let thread = thread::Builder::new().name("worker".to_owned());
         let running = thread.spawn(move || runtime.block_on(worker.run()));
@@ -163,6 +172,7 @@ impl House {
                 rooms.clock.clone(),
             ),
             control: Handle::current(),
+            redirect: Redirect::new(config.gateway.external_url.clone()),
             clock: rooms.clock.clone(),
             tasks: tasks.clone(),
         }
@@ -171,36 +181,26 @@ impl House {
 
 /// One thread with a runtime, listeners and connections to the panel of its own.
 struct Worker {
-    listeners: Vec<TcpListener>,
+    doors: Doors,
     house: Arc<House>,
     panel: Arc<crate::config::Panel>,
     connector: Connector,
-    tls: Arc<ServerConfig>,
-    tasks: Shutdown,
+    entry: Entry,
 }
 
 impl Worker {
     async fn run(self) {
         let clock = self.house.clock.clone();
-        let proxy = Proxy::new(self.panel, self.connector, clock, self.tasks.clone());
+        let tasks = self.entry.tasks.clone();
+        let proxy = Proxy::new(self.panel, self.connector, clock, tasks.clone());
         let door = Door {
             house: self.house,
             proxy,
         };
-        for listener in self.listeners {
-            let tls = Some(self.tls.clone());
-            let (door, tasks) = (door.clone(), self.tasks.clone());
-            self.tasks.spawn(async move {
-                if let Err(fault) =
-                    accept::serve(listener, tls, door, Clocks::default(), tasks).await
-                {
-                    tracing::error!(%fault, "a listener failed");
-                }
-            });
-        }
-        drop(door);
-        self.tasks.begun().await;
-        self.tasks.finished_within(DRAIN).await;
+        self.doors.serve(&door, &self.entry);
+        drop((door, self.entry));
+        tasks.begun().await;
+        tasks.finished_within(DRAIN).await;
     }
 }
 
@@ -228,24 +228,22 @@ fn open_office(
         management: rooms.management(),
         tasks: tasks.clone(),
     };
+    let entrance = Entrance {
+        handler: office,
+        tls: Some(tls.clone()),
+        // Programs speak for themselves.
+        proxies: Arc::default(),
+        guests: Guests::Everyone,
+        crowd: Crowd::new(MOST_PROGRAMS, MOST_PROGRAMS),
+        clocks: Clocks::default(),
+        shutdown: open.clone(),
+    };
     let socket = accept::bind_unix(&rooms.config.gateway.data_dir.join("management.sock"))?;
     let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
     for listener in accept::bind(&addresses, 1)?.into_iter().flatten() {
-        let (tls, office, inner) = (Some(tls.clone()), office.clone(), open.clone());
-        open.spawn(accept::serve(
-            listener,
-            tls,
-            office,
-            Clocks::default(),
-            inner,
-        ));
+        open.spawn(accept::serve(listener, entrance.clone()));
     }
-    open.spawn(accept::serve_unix(
-        socket,
-        office,
-        Clocks::default(),
-        open.clone(),
-    ));
+    open.spawn(accept::serve_unix(socket, entrance));
     Ok(())
 }
 

@@ -43,8 +43,18 @@ impl Gateway {
         Self::at(&format!("http://127.0.0.1:{}", panel.port), sections, rules).await
     }
 
+    /// With more lines in its own section.
+    pub async fn with_lines(panel: &Panel, lines: &str) -> Self {
+        let upstream = format!("http://127.0.0.1:{}", panel.port);
+        Self::written(&upstream, lines, "", RULES).await
+    }
+
     /// In front of any upstream.
     pub async fn at(upstream: &str, sections: &str, rules: &str) -> Self {
+        Self::written(upstream, "", sections, rules).await
+    }
+
+    async fn written(upstream: &str, lines: &str, sections: &str, rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, management_port) = (free_port(), free_port());
         let path = folder.path().display();
@@ -54,6 +64,7 @@ listen = ["127.0.0.1:{port}"]
 external_url = "https://localhost:{port}"
 data_dir = "{path}/data"
 workers = 2
+{lines}
 [tls]
 certificate = "{path}/gateway.pem"
 key = "{path}/gateway.key"
