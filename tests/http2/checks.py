@@ -308,7 +308,7 @@ def settings_have_their_form():
         (raw_frame(4, 1, 0, b"\0\0\0\0\0\0"), SIZE),
         (raw_frame(4, 0, 0, b"\0\0\0"), SIZE),
         (raw_frame(4, 0, 1, b""), (PROTOCOL,)),
-        (raw_frame(4, 0, 0, struct.pack(">HI", 4, 2**31)), (FLOW,)),
+        (raw_frame(4, 0, 0, struct.pack(">HI", 4, 2**31)), (FLOW, PROTOCOL)),
         (raw_frame(4, 0, 0, struct.pack(">HI", 5, 16383)), (PROTOCOL,)),
         (raw_frame(4, 0, 0, struct.pack(">HI", 5, 2**24)), (PROTOCOL,)),
         (raw_frame(4, 0, 0, struct.pack(">HI", 2, 2)), (PROTOCOL,)),
