@@ -18,6 +18,8 @@ pub struct SecondFactor {
 pub struct PasswordPolicy {
     /// In characters; roles without a second factor need at least 15.
     pub min_length: usize,
+    /// How many of the last passwords can't be taken again, the current one among them.
+    pub history: usize,
 }
 
 impl SecondFactor {
@@ -55,9 +57,12 @@ impl SecondFactor {
 impl PasswordPolicy {
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
         let min_length = section.number("min_length", 12, &(MIN_LENGTH..=MAX_MIN_LENGTH), report);
-        section.not_built("history", "leave it out", report);
+        let history = section.number("history", 10, &(0..=MAX_HISTORY), report);
         section.finish(report);
-        Self { min_length }
+        Self {
+            min_length,
+            history,
+        }
     }
 }
 
@@ -84,3 +89,5 @@ pub(super) const MIN_ALONE: usize = 15;
 /// The least that may be configured, by the same section.
 const MIN_LENGTH: usize = 8;
 const MAX_MIN_LENGTH: usize = 128;
+/// Each costs a hash when a password is set.
+const MAX_HISTORY: usize = 24;

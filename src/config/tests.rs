@@ -153,7 +153,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "storage.max_staleness = \"5s\"",
         "second_factor.kinds = [\"totp\", \"passkey\"]",
         "second_factor.throttle = \"10/15m\"",
-        "password.history = 10",
         "[throttle]\nper_user = \"10/15m\"",
         "management.client_ca = \"\"",
     ] {

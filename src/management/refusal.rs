@@ -31,6 +31,10 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
     match fault {
         StoreError::NoSuchUser => unknown_user(),
         StoreError::NameTaken | StoreError::TokenNameTaken => conflict("name", &fault),
+        StoreError::LastAdministrator => last_administrator(&fault),
+        StoreError::NoSuchToken => {
+            Problem::new(StatusCode::NOT_FOUND, "unknown token").detail(fault.to_string())
+        }
         StoreError::Stale => Problem::new(StatusCode::CONFLICT, "changed meanwhile")
             .detail(format!("{fault}; look at it again")),
         fault => {
@@ -47,6 +51,12 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
 pub(super) fn of_users(fault: UsersError) -> Problem {
     match fault {
         UsersError::Weak(weakness) => weak(weakness),
+        UsersError::UsedBefore(_) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not this password")
+                .detail(format!("password: {fault}"))
+                .field("field", "password")
+        }
+        UsersError::LastAdministrator => last_administrator(&fault),
         UsersError::Unknown => unknown_user(),
         UsersError::NameTaken => conflict("name", &fault),
         UsersError::Store(fault) => of_store(fault),
@@ -61,6 +71,11 @@ pub(super) fn of_users(fault: UsersError) -> Problem {
             problem
         }
     }
+}
+
+/// Nobody could manage users afterwards.
+fn last_administrator(why: &impl ToString) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "the last administrator").detail(why.to_string())
 }
 
 /// A password is too easy to guess.

@@ -28,10 +28,17 @@ pub enum Action {
     SessionsEnded,
     SessionStarted,
     SessionEnded,
+    UserEnabled,
+    UserDisabled,
+    RoleChanged,
+    EmailChanged,
+    UserRemoved,
     SecondFactorEnrolled,
+    SecondFactorReset,
     TotpUsed,
     RecoveryCodeUsed,
     TokenAdded,
+    TokenRemoved,
 }
 
 /// One entry of the audit list, written in the transaction of the change that it tells of.
@@ -86,9 +93,16 @@ impl Action {
             Self::SessionStarted => "session-started",
             Self::SessionEnded => "session-ended",
             Self::SecondFactorEnrolled => "second-factor-enrolled",
+            Self::UserEnabled => "user-enabled",
+            Self::UserDisabled => "user-disabled",
+            Self::RoleChanged => "role-changed",
+            Self::EmailChanged => "email-changed",
+            Self::UserRemoved => "user-removed",
+            Self::SecondFactorReset => "second-factor-reset",
             Self::TotpUsed => "totp-used",
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
+            Self::TokenRemoved => "token-removed",
         }
     }
 }

@@ -203,6 +203,13 @@ pub(super) fn password_complaint(
             let problem = not_acceptable(new, "This is your current password. Take another one.");
             (problem, Some(new))
         }
+        UsersError::UsedBefore(last) => {
+            let problem = not_acceptable(
+                new,
+                format!("This was one of the last {last} passwords. Take another one."),
+            );
+            (problem, Some(new))
+        }
         UsersError::Busy => (busy(Duration::from_secs(5)), None),
         other => (failed("setting a password", &other), None),
     }

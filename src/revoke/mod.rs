@@ -61,6 +61,20 @@ impl Revoker {
         self.raise(change, Some(user), event).await
     }
 
+    /// Changes an account, and with that ends every session of its user: a session tells the panel
+    /// what was true when it began.
+    pub async fn change_account<C>(
+        &self,
+        user: UserId,
+        change: C,
+        event: Event,
+    ) -> Result<Outcome, RevokeError>
+    where
+        C: Change<Outcome = Raised> + 'static,
+    {
+        self.raise(change, Some(user), event).await
+    }
+
     /// Ends every session of everybody.
     pub async fn end_everyone(&self, event: Event) -> Result<Outcome, RevokeError> {
         self.raise(RaiseEveryGeneration, None, event).await

@@ -127,7 +127,7 @@ impl Register {
         self.lock().closed = true;
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.lock().open.len()
     }
 

@@ -143,6 +143,20 @@ impl Sessions {
         self.of(user).into_iter().find(|session| session.id() == id)
     }
 
+    /// Every live session, the newest first.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        let now = self.0.clock.now();
+        let mut live: Vec<_> = self
+            .0
+            .by_token
+            .iter()
+            .filter(|entry| entry.check(now, &self.0.limits).is_ok())
+            .map(|entry| Arc::clone(&entry))
+            .collect();
+        live.sort_by_key(|session| std::cmp::Reverse(session.created()));
+        live
+    }
+
     /// How many sessions are in the table.
     pub fn count(&self) -> usize {
         self.0.by_token.len()

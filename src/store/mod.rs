@@ -64,6 +64,10 @@ pub enum StoreError {
     NoSuchUser,
     #[error("this link has been used, has expired, or was replaced by a newer one")]
     LinkSpent,
+    #[error("this is the last administrator who can sign in; make somebody else one first")]
+    LastAdministrator,
+    #[error("there is no token of this name")]
+    NoSuchToken,
     #[error("the code has been used already")]
     CodeSpent,
     #[error("there is a second factor already")]

@@ -69,6 +69,31 @@ pub struct AuditEntry {
 }
 
 type UserRow = (i64, String, String, Option<String>, bool, i64);
+type PersonRow = (
+    i64,
+    String,
+    String,
+    Option<String>,
+    bool,
+    i64,
+    bool,
+    bool,
+    i64,
+    i64,
+);
+type TokenRow = (String, String, Option<i64>);
+
+/// What a [`Person`] is read from. A macro, since a statement has to be one literal.
+macro_rules! person_columns {
+    () => {
+        "SELECT id, name, role, email, disabled, generation, password IS NOT NULL,
+                EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = id),
+                (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id),
+                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
+         FROM users"
+    };
+}
+
 type SessionRow = (
     Vec<u8>,
     String,
@@ -165,63 +190,53 @@ impl Store {
 
     /// The management token of this hash, also when it has expired.
     pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<ManagementToken>, StoreError> {
-        let row: Option<(String, String, Option<i64>)> =
+        let row: Option<TokenRow> =
             sqlx::query_as("SELECT name, scopes, expires FROM tokens WHERE hash = $1")
                 .bind(hash.as_slice())
                 .fetch_optional(&self.readers)
                 .await
                 .map_err(failed("looking up a token"))?;
-        row.map(|(name, scopes, expires)| {
-            let scopes = scopes
-                .split_whitespace()
-                .map(read_as)
-                .collect::<Result<_, _>>()?;
-            Ok(ManagementToken {
-                name,
-                scopes,
-                expires: expires.map(Timestamp::from_millis),
-            })
-        })
-        .transpose()
+        row.map(token).transpose()
+    }
+
+    /// The passwords before the current one that are remembered, as PHC strings.
+    pub async fn past_passwords(&self, user: UserId) -> Result<Vec<Secret<String>>, StoreError> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT password FROM past_passwords WHERE user_id = $1")
+                .bind(user.0)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed("reading past passwords"))?;
+        Ok(rows.into_iter().map(|(phc,)| Secret::new(phc)).collect())
     }
 
     /// Everybody, by name.
     pub async fn people(&self) -> Result<Vec<Person>, StoreError> {
-        type Row = (
-            i64,
-            String,
-            String,
-            Option<String>,
-            bool,
-            i64,
-            bool,
-            bool,
-            i64,
-            i64,
-        );
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, name, role, email, disabled, generation, password IS NOT NULL,
-                    EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = id),
-                    (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id),
-                    (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
-             FROM users ORDER BY name",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed("listing users"))?;
-        rows.into_iter()
-            .map(
-                |(id, name, role, email, disabled, generation, has_password, totp, codes, open)| {
-                    Ok(Person {
-                        user: user((id, name, role, email, disabled, generation))?,
-                        has_password,
-                        second_factors: totp.then_some(FactorKind::Totp).into_iter().collect(),
-                        recovery_codes: count(codes),
-                        sessions: count(open),
-                    })
-                },
-            )
-            .collect()
+        let rows: Vec<PersonRow> = sqlx::query_as(concat!(person_columns!(), " ORDER BY name"))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("listing users"))?;
+        rows.into_iter().map(person).collect()
+    }
+
+    /// One user as lists show one.
+    pub async fn person(&self, name: &UserName) -> Result<Option<Person>, StoreError> {
+        let row: Option<PersonRow> = sqlx::query_as(concat!(person_columns!(), " WHERE name = $1"))
+            .bind(name.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(failed("looking up a user"))?;
+        row.map(person).transpose()
+    }
+
+    /// Every management token, by name, also those that have expired.
+    pub async fn tokens(&self) -> Result<Vec<ManagementToken>, StoreError> {
+        let rows: Vec<TokenRow> =
+            sqlx::query_as("SELECT name, scopes, expires FROM tokens ORDER BY name")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed("listing tokens"))?;
+        rows.into_iter().map(token).collect()
     }
 
     /// The sessions of enabled users that are of their user's generation.
@@ -283,6 +298,29 @@ fn user((id, name, role, email, disabled, generation): UserRow) -> Result<User, 
         email,
         disabled,
         generation: Generation::from_stored(generation),
+    })
+}
+
+fn person(row: PersonRow) -> Result<Person, StoreError> {
+    let (id, name, role, email, disabled, generation, has_password, totp, codes, open) = row;
+    Ok(Person {
+        user: user((id, name, role, email, disabled, generation))?,
+        has_password,
+        second_factors: totp.then_some(FactorKind::Totp).into_iter().collect(),
+        recovery_codes: count(codes),
+        sessions: count(open),
+    })
+}
+
+fn token((name, scopes, expires): TokenRow) -> Result<ManagementToken, StoreError> {
+    let scopes = scopes
+        .split_whitespace()
+        .map(read_as)
+        .collect::<Result<_, _>>()?;
+    Ok(ManagementToken {
+        name,
+        scopes,
+        expires: expires.map(Timestamp::from_millis),
     })
 }
 

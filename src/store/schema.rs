@@ -13,7 +13,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::StoreError;
 
 /// Each version of the tables: number, name, text. Only ever added to.
-const VERSIONS: &[(i64, &str, &str)] = &[(1, "init", include_str!("migrations/0001_init.sql"))];
+const VERSIONS: &[(i64, &str, &str)] = &[
+    (1, "init", include_str!("migrations/0001_init.sql")),
+    (2, "history", include_str!("migrations/0002_history.sql")),
+];
 
 /// How many connections read beside the one that writes.
 const READERS: u32 = 4;

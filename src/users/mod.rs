@@ -3,11 +3,13 @@
 //! Every password that is set goes through [`Revoker::set_password`], so it ends every session of its
 //! user; there is no other way to set one.
 
+mod account;
 mod setup;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use self::account::Edit;
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,6 +52,10 @@ pub enum UsersError {
     WrongPassword,
     #[error("the new password is the current one; take another")]
     SamePassword,
+    #[error("this password was one of the last {0}; take another")]
+    UsedBefore(usize),
+    #[error("this is the last administrator who can sign in; make somebody else one first")]
+    LastAdministrator,
     #[error("too many sign-ins at once; try again in a moment")]
     Busy,
     #[error("the password could not be hashed")]
@@ -200,15 +206,36 @@ impl Users {
         as_of: Option<Generation>,
         event: Event,
     ) -> Result<Outcome, UsersError> {
+        self.is_new(user, password).await?;
         // Hashed before the transaction: the one writer must not wait for it.
         let phc = self.0.passwords.hash(password).await?;
         let change = SetPassword {
             user: user.id,
+            // The one that is replaced by this counts as the first of them.
+            remembered: self.0.config.password.history.saturating_sub(1),
             phc,
             link,
             as_of,
         };
         Ok(self.0.revoker.set_password(change, event).await?)
+    }
+
+    /// Whether none of the last passwords was this one. Two who set one at the same moment are not
+    /// told of each other's: this is for people's good, not a lock.
+    async fn is_new(&self, user: &User, password: &Secret<String>) -> Result<(), UsersError> {
+        let history = self.0.config.password.history;
+        if history == 0 {
+            return Ok(());
+        }
+        let facts = self.0.store.sign_in_facts(&user.name).await?;
+        let current = facts.and_then(|facts| facts.password);
+        let past = self.0.store.past_passwords(user.id).await?;
+        for phc in current.iter().chain(&past).take(history) {
+            if self.0.passwords.verify(password, Some(phc)).await?.right {
+                return Err(UsersError::UsedBefore(history));
+            }
+        }
+        Ok(())
     }
 
     fn judge(
@@ -232,6 +259,7 @@ impl From<StoreError> for UsersError {
             StoreError::NameTaken => Self::NameTaken,
             StoreError::NoSuchUser => Self::Unknown,
             StoreError::LinkSpent => Self::LinkSpent,
+            StoreError::LastAdministrator => Self::LastAdministrator,
             fault => Self::Store(fault),
         }
     }
@@ -240,9 +268,11 @@ impl From<StoreError> for UsersError {
 impl From<RevokeError> for UsersError {
     fn from(fault: RevokeError) -> Self {
         match fault {
-            RevokeError::Store(fault @ (StoreError::NoSuchUser | StoreError::LinkSpent)) => {
-                fault.into()
-            }
+            RevokeError::Store(
+                fault @ (StoreError::NoSuchUser
+                | StoreError::LinkSpent
+                | StoreError::LastAdministrator),
+            ) => fault.into(),
             fault => Self::Revoke(fault),
         }
     }

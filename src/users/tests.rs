@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Users, UsersError};
+use super::{Edit, Users, UsersError};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::Config;
 use crate::credentials::password::Passwords;
@@ -172,4 +172,149 @@ async fn ones_own_password_takes_the_current_one_and_ends_every_session() {
         late.is_err(),
         "the session has ended, so it changes nothing"
     );
+}
+
+fn name(text: &str) -> UserName {
+    UserName::parse(text).unwrap()
+}
+
+fn disabled(disabled: bool) -> Edit {
+    Edit {
+        disabled: Some(disabled),
+        ..Edit::default()
+    }
+}
+
+fn role(role: Role) -> Edit {
+    Edit {
+        role: Some(role),
+        ..Edit::default()
+    }
+}
+
+#[tokio::test]
+async fn every_change_of_an_account_ends_its_sessions_and_no_change_ends_none() {
+    let house = house().await;
+    let email = |email: Option<&str>| Edit {
+        email: Some(email.map(str::to_owned)),
+        ..Edit::default()
+    };
+    let link = house.add("ada", Role::Operator).await;
+    house.set_up(&link, "a plum in the tractor").await.unwrap();
+    let ada = name("ada");
+    for edit in [
+        role(Role::Manager),
+        email(Some("ada@example.org")),
+        email(None),
+        disabled(true),
+        disabled(false),
+    ] {
+        let before = house.users.person(&ada).await.unwrap();
+        let again = edit.clone();
+        let done = house.users.edit(&ada, edit, Actor::Operator).await.unwrap();
+        let done = done.expect("something changed");
+        let after = house.users.person(&ada).await.unwrap().user.generation;
+        assert_ne!(after, before.user.generation);
+        assert_eq!(done.generation, Some(after));
+        assert_eq!(done.sessions_ended, before.sessions);
+        let done = house.users.edit(&ada, again, Actor::Operator).await;
+        assert!(done.unwrap().is_none(), "it was so already");
+    }
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    let house = house().await;
+    let link = house.add("ada", Role::Administrator).await;
+    // Nobody can manage users yet, so nothing is lost.
+    let ada = name("ada");
+    for edit in [disabled(true), disabled(false)] {
+        house.users.edit(&ada, edit, Actor::Operator).await.unwrap();
+    }
+    house.set_up(&link, "plum tractor elbow").await.unwrap();
+    let refused = |done: Result<_, UsersError>| {
+        assert!(matches!(done, Err(UsersError::LastAdministrator)));
+    };
+    refused(
+        house
+            .users
+            .edit(&ada, disabled(true), Actor::Operator)
+            .await
+            .map(drop),
+    );
+    refused(
+        house
+            .users
+            .edit(&ada, role(Role::Manager), Actor::Operator)
+            .await
+            .map(drop),
+    );
+    refused(house.users.remove(&ada, Actor::Operator).await.map(drop));
+    let person = house.users.person(&ada).await.unwrap();
+    assert!(!person.user.disabled && person.user.role == Role::Administrator);
+
+    // One who has yet to set a password can't manage anybody.
+    let link = house.add("bob", Role::Administrator).await;
+    refused(house.users.remove(&ada, Actor::Operator).await.map(drop));
+    house.set_up(&link, "elbow tractor plum").await.unwrap();
+    house.users.remove(&ada, Actor::Operator).await.unwrap();
+    let gone = house.users.person(&ada).await;
+    assert!(matches!(gone, Err(UsersError::Unknown)));
+}
+
+#[tokio::test]
+async fn two_administrators_who_remove_each_other_leave_one() {
+    let house = house().await;
+    for (name, password) in [("ada", "plum tractor elbow"), ("bob", "elbow tractor plum")] {
+        let link = house.add(name, Role::Administrator).await;
+        house.set_up(&link, password).await.unwrap();
+    }
+    let (ada, bob) = (name("ada"), name("bob"));
+    let (one, two) = tokio::join!(
+        house.users.remove(&ada, Actor::Operator),
+        house.users.edit(&bob, disabled(true), Actor::Operator),
+    );
+    assert!(one.is_ok() != two.is_ok());
+}
+
+#[tokio::test]
+async fn the_last_passwords_are_not_taken_again() {
+    let house = house().await;
+    let link = house.add("ada", Role::Administrator).await;
+    let first = "plum tractor elbow";
+    house.set_up(&link, first).await.unwrap();
+    let ada = name("ada");
+    let set = async |password: &str| {
+        let set = house
+            .users
+            .set_password(&ada, secret(password), Actor::Operator);
+        set.await
+    };
+    for number in 0..9 {
+        let refused = set(first).await;
+        assert!(
+            matches!(refused, Err(UsersError::UsedBefore(10))),
+            "{number}"
+        );
+        set(&format!("garden {number} ladder moss")).await.unwrap();
+    }
+    assert!(matches!(set(first).await, Err(UsersError::UsedBefore(10))));
+    set("the one that pushes it out").await.unwrap();
+    set(first).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_second_factor_the_next_sign_in_enrols_anew() {
+    let house = house().await;
+    let link = house.add("ada", Role::Administrator).await;
+    house.set_up(&link, "plum tractor elbow").await.unwrap();
+    let ada = name("ada");
+    let before = house.users.person(&ada).await.unwrap().user.generation;
+    let done = house.users.reset_second_factor(&ada, Actor::Operator).await;
+    assert_ne!(done.unwrap().generation, Some(before));
+    let login = &house.users.0.login;
+    let signed = login
+        .with_password("ada", secret("plum tractor elbow"), &from())
+        .await;
+    assert!(matches!(signed, Ok(Next::Enrol(_))));
 }

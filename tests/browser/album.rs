@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::accessible;
 use crate::browser::Browser;
 
 const WIDTHS: [u32; 2] = [390, 1280];
@@ -86,6 +87,7 @@ pub(crate) async fn keep(browser: &Browser, name: &str) {
                         .iter()
                         .cloned(),
                 );
+                faults.extend(accessible::faults(browser).await);
             }
             assert!(faults.is_empty(), "{name} at {width}, {scheme}: {faults:?}");
             picture(

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accessible;
 mod album;
 mod browser;
 mod demo;

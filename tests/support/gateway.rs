@@ -125,9 +125,14 @@ upstream = "{upstream}"
 
     /// Ends it as an operator would; its exit code.
     pub async fn stop(&mut self) -> i32 {
-        let mut process = self.process.take().unwrap();
-        let id = rustix::process::Pid::from_child(&process);
+        let id = rustix::process::Pid::from_child(self.process.as_ref().unwrap());
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.ended().await
+    }
+
+    /// Waits until it has ended, as it was told to; its exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let mut process = self.process.take().unwrap();
         let code = eventually("the gateway to end", || {
             let ended = process.try_wait().unwrap();
             async move { ended }
@@ -156,9 +161,13 @@ upstream = "{upstream}"
         String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap()).into_owned()
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     /// A line of `/proc/PID/status` in KiB: `VmRSS`, `VmHWM`.
     pub fn memory_kib(&self, line: &str) -> u64 {
-        let id = self.process.as_ref().unwrap().id();
+        let id = self.process_id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status.lines().find(|text| text.starts_with(line)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()

@@ -12,10 +12,10 @@ const INSTALLATION: Duration = Duration::from_secs(300);
 pub struct Packages {
     /// Names the folder.
     pub name: &'static str,
-    /// What `pip install --requirement` reads, each version pinned.
+    /// What `pip install --requirement` reads: all that is needed, each version pinned.
     pub requirements: &'static str,
     /// What can be imported once they are there.
-    pub modules: &'static str,
+    pub modules: &'static [&'static str],
 }
 
 impl Packages {
@@ -43,6 +43,7 @@ impl Packages {
             let mut pip = Command::new(&python);
             pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
                 .args(["--disable-pip-version-check", "--only-binary", ":all:"])
+                .arg("--no-deps")
                 .arg("--requirement")
                 .arg(&requirements);
             run(&mut pip, INSTALLATION);
@@ -51,12 +52,12 @@ impl Packages {
         python
     }
 
-    /// Whether the interpreter that it leads to is still there.
+    /// Whether the interpreter that it leads to is still there, and finds them.
     fn works(&self, python: &Path) -> bool {
+        const FINDS: &str = "import importlib.util as u, sys; \
+                             sys.exit(not all(map(u.find_spec, sys.argv[1:])))";
         let mut command = Command::new(python);
-        let status = command
-            .args(["-c", &format!("import {}", self.modules)])
-            .status();
+        let status = command.args(["-c", FINDS]).args(self.modules).status();
         status.is_ok_and(|status| status.success())
     }
 }

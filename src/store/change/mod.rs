@@ -3,19 +3,23 @@
 //! A change says in its documentation what it brings about and which condition it stands under. The
 //! condition is checked by the statement that writes, never by a read before it.
 
+mod account;
 mod factor;
 mod session;
+mod token;
 mod user;
 
 use std::future::Future;
 
 use sqlx::SqliteConnection;
 
+pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
 pub(super) use self::factor::totp_place;
 pub use self::factor::{EnrolTotp, SpendRecoveryCode, SpendTotpStep};
 pub use self::session::{Admitted, EndSession, StartSession};
+pub use self::token::{AddToken, RemoveToken};
 pub use self::user::{
-    AddSetupLink, AddToken, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
+    AddSetupLink, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
     SetPassword, WayIn,
 };
 use super::seal::Seal;

@@ -1,8 +1,8 @@
-//! Changes of users: accounts, links, passwords, generations; and management tokens.
+//! Changes of users: added, links, passwords, generations.
 
 use super::{Change, Desk};
 use crate::clock::Timestamp;
-use crate::model::{Generation, Role, Scope, User, UserId, UserName};
+use crate::model::{Generation, Role, User, UserId, UserName};
 use crate::secret::Secret;
 use crate::store::{StoreError, failed};
 
@@ -37,6 +37,8 @@ pub struct AddSetupLink {
 #[derive(Debug)]
 pub struct SetPassword {
     pub user: UserId,
+    /// How many passwords before this one are remembered.
+    pub remembered: usize,
     /// Argon2id, as a PHC string.
     pub phc: Secret<String>,
     /// The hash of a one-time link that must be alive and is spent by this:
@@ -70,16 +72,6 @@ pub struct RehashPassword {
     pub user: UserId,
     pub generation: Generation,
     pub phc: Secret<String>,
-}
-
-/// Adds a management token. [`StoreError::TokenNameTaken`] if the name exists.
-#[derive(Debug)]
-pub struct AddToken {
-    pub name: String,
-    /// SHA-256 of the token.
-    pub hash: [u8; 32],
-    pub scopes: Vec<Scope>,
-    pub expires: Option<Timestamp>,
 }
 
 impl Change for AddUser {
@@ -165,6 +157,7 @@ impl Change for SetPassword {
             .execute(&mut *desk.connection)
             .await
             .map_err(failed(doing))?;
+        remember(desk, self.user, self.remembered).await?;
         let written = sqlx::query(
             "UPDATE users SET password = $2 WHERE id = $1 AND generation = coalesce($3, generation)",
         )
@@ -228,32 +221,31 @@ impl Change for RehashPassword {
     }
 }
 
-impl Change for AddToken {
-    type Outcome = ();
-
-    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        let added = sqlx::query(
-            "INSERT INTO tokens (name, hash, scopes, expires, created) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(self.name)
-        .bind(self.hash.as_slice())
-        .bind(scopes.join(" "))
-        .bind(self.expires.map(Timestamp::millis))
-        .bind(desk.now.millis())
-        .execute(&mut *desk.connection)
-        .await
-        .map_err(failed("adding a token"))?;
-        match added.rows_affected() {
-            1 => Ok(()),
-            _ => Err(StoreError::TokenNameTaken),
-        }
-    }
+/// Puts the current password with the past ones, and forgets the oldest beyond `most`.
+async fn remember(desk: &mut Desk<'_>, user: UserId, most: usize) -> Result<(), StoreError> {
+    let doing = "remembering a password";
+    sqlx::query(
+        "INSERT INTO past_passwords (user_id, password)
+         SELECT id, password FROM users WHERE id = $1 AND password IS NOT NULL",
+    )
+    .bind(user.0)
+    .execute(&mut *desk.connection)
+    .await
+    .map_err(failed(doing))?;
+    sqlx::query(
+        "DELETE FROM past_passwords WHERE user_id = $1 AND seq NOT IN
+             (SELECT seq FROM past_passwords WHERE user_id = $1 ORDER BY seq DESC LIMIT $2)",
+    )
+    .bind(user.0)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .execute(&mut *desk.connection)
+    .await
+    .map(drop)
+    .map_err(failed(doing))
 }
 
 /// The one place where a user's generation goes up.
-async fn raise(desk: &mut Desk<'_>, user: UserId) -> Result<Raised, StoreError> {
+pub(super) async fn raise(desk: &mut Desk<'_>, user: UserId) -> Result<Raised, StoreError> {
     let doing = "ending the sessions of a user";
     let raised: Option<(i64, i64)> = sqlx::query_as(
         "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING id, generation",

@@ -19,7 +19,7 @@ const COMMAND: Duration = Duration::from_secs(120);
 const PACKAGES: Packages = Packages {
     name: "django",
     requirements: include_str!("requirements.txt"),
-    modules: "django, waitress",
+    modules: &["django", "waitress"],
 };
 
 /// A running Django.

@@ -17,7 +17,7 @@ const PASSWORD: &str = "a password of the panel's own";
 const PACKAGES: Packages = Packages {
     name: "jupyter",
     requirements: include_str!("requirements.txt"),
-    modules: "jupyter_server, terminado",
+    modules: &["jupyter_server", "terminado"],
 };
 
 /// Prints what the configuration wants instead of the password.
