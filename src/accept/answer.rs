@@ -86,7 +86,7 @@ fn failed(connection: &Connection) -> Response {
         .referenced();
     tracing::error!(
         reference = problem.reference().unwrap_or_default(),
-        client = %connection.client(),
+        peer = %connection.peer(),
         "the handling of a request panicked; its connection is closed"
     );
     problem.into_response()

@@ -15,6 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The limits, together, so that tests can shorten them.
 #[derive(Debug, Clone, Copy)]
 pub struct Clocks {
+    /// What a trusted proxy says before TLS about its client, from its first byte.
+    pub introduction: Duration,
     /// The TLS handshake.
     pub handshake: Duration,
     /// From the start of a connection to its first byte, and over HTTP/2 to the whole preface.
@@ -38,6 +40,7 @@ pub struct Clocks {
 impl Default for Clocks {
     fn default() -> Self {
         Self {
+            introduction: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(15),
             head: Duration::from_secs(15),

@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::client;
 use super::fault::HeadFault;
+use crate::config::TrustedProxies;
 
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
-    client: IpAddr,
-    secure: bool,
+    peer: IpAddr,
+    /// Set where a trusted proxy is at the other end: its word about its clients is believed.
+    proxies: Option<Arc<TrustedProxies>>,
     owner: Option<u32>,
     opened: Instant,
     closer: CancellationToken,
@@ -35,21 +39,29 @@ pub struct Connection {
 pub(super) struct Underway(Arc<Connection>);
 
 impl Connection {
-    /// A connection over TCP; `secure` when it speaks TLS.
-    pub fn tcp(client: IpAddr, secure: bool) -> Self {
-        Self::new(client, secure, None)
+    /// A connection over TCP.
+    pub fn tcp(peer: IpAddr) -> Self {
+        Self::new(peer, None)
     }
 
     /// A connection over a UNIX socket, from a process of the user with this id.
     pub fn local(owner: Option<u32>) -> Self {
-        Self::new(Ipv4Addr::LOCALHOST.into(), false, owner)
+        Self::new(Ipv4Addr::LOCALHOST.into(), owner)
     }
 
-    fn new(client: IpAddr, secure: bool, owner: Option<u32>) -> Self {
+    /// The same connection, from one of these proxies.
+    pub(super) fn behind(self, proxies: Arc<TrustedProxies>) -> Self {
+        Self {
+            proxies: Some(proxies),
+            ..self
+        }
+    }
+
+    fn new(peer: IpAddr, owner: Option<u32>) -> Self {
         Self {
             // An IPv4 client of a listener on `[::]` is an IPv4 client.
-            client: client.to_canonical(),
-            secure,
+            peer: peer.to_canonical(),
+            proxies: None,
             owner,
             opened: Instant::now(),
             closer: CancellationToken::new(),
@@ -63,14 +75,22 @@ impl Connection {
         }
     }
 
-    /// The address of the peer; loopback for a UNIX socket.
-    pub fn client(&self) -> IpAddr {
-        self.client
+    /// The address of the other end, which may be a proxy's; loopback for a UNIX socket.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
     }
 
-    /// Whether it runs over TLS.
-    pub fn is_secure(&self) -> bool {
-        self.secure
+    /// Whose request it is that has these fields.
+    pub fn client_of(&self, headers: &HeaderMap) -> IpAddr {
+        match &self.proxies {
+            Some(proxies) => client::behind(self.peer, headers, proxies),
+            None => self.peer,
+        }
+    }
+
+    /// Whether a trusted proxy says that its client has come without TLS.
+    pub fn came_in_the_clear(&self, headers: &HeaderMap) -> bool {
+        self.proxies.is_some() && client::came_in_the_clear(headers)
     }
 
     /// The user id of the peer of a UNIX socket.
@@ -187,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_client_of_an_ipv6_listener_is_an_ipv4_client() {
-        let connection = Connection::tcp("::ffff:192.0.2.7".parse().unwrap(), true);
-        assert_eq!(connection.client().to_string(), "192.0.2.7");
+        let connection = Connection::tcp("::ffff:192.0.2.7".parse().unwrap());
+        assert_eq!(connection.peer().to_string(), "192.0.2.7");
     }
 }

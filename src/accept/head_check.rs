@@ -204,7 +204,7 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
     }
 
     fn refuse(&mut self, fault: HeadFault) {
-        tracing::debug!(client = %self.connection.client(), %fault, "a request head is refused");
+        tracing::debug!(peer = %self.connection.peer(), %fault, "a request head is refused");
         self.rest();
         self.passed += 1;
         self.connection.refuse(fault);

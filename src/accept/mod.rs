@@ -4,16 +4,20 @@
 //! bytes is judged here, because hyper repairs some of it before a handler could see it.
 //!
 //! ```text
-//!  Socket ─ clock on writes, hard end ─> TLS ─> HeadCheck ─ one judged head at a time ─> hyper ─> Handler
+//!  crowd ─> introduction by a proxy ─> Socket ─ clock on writes, hard end ─> TLS ─> HeadCheck ─ one judged head at a time ─> hyper ─> Handler
 //! ```
 
 mod answer;
+mod client;
 mod clocks;
 mod connection;
+mod crowd;
 mod fault;
 mod framing;
+mod handed;
 mod head;
 mod head_check;
+mod introduction;
 mod listen;
 mod protocol;
 mod request_line;
@@ -24,7 +28,7 @@ pub mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +41,16 @@ use tokio_rustls::TlsAcceptor;
 
 pub use clocks::Clocks;
 pub use connection::Connection;
+pub use crowd::Crowd;
 pub use fault::{BodyFault, HeadFault};
-pub use listen::{ListenError, bind, bind_unix};
+pub use handed::Handed;
+pub use listen::{ListenError, bind, bind_unix, bind_unix_for_group};
 
+use crate::config::{ProxyProtocol, TrustedProxies};
 use crate::shutdown::Shutdown;
 use crate::wire::Response;
+use crowd::Place;
+use introduction::Introduction;
 use protocol::Service;
 use socket::{Socket, Stream};
 
@@ -63,33 +72,44 @@ pub trait Handler: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response> + Send;
 }
 
+/// What the connections of a listener need. Clones share what is counted.
+#[derive(Clone)]
+pub struct Entrance<H> {
+    pub handler: H,
+    /// With it, TCP listeners speak HTTPS, else HTTP/1.1.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Who speaks for others.
+    pub proxies: Arc<TrustedProxies>,
+    pub guests: Guests,
+    pub crowd: Crowd,
+    pub clocks: Clocks,
+    pub shutdown: Shutdown,
+}
+
+/// Who may connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guests {
+    Everyone,
+    /// Trusted proxies; on a UNIX socket whoever its mode lets in is one.
+    ProxiesOnly,
+}
+
 /// Serves the connections of one listener until `shutdown` begins; then the connections end when
-/// their exchanges in progress have. With `tls` it speaks HTTPS, else HTTP/1.1.
+/// their exchanges in progress have.
 ///
 /// # Errors
 /// When the runtime does not take the listener.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    handler: H,
-    clocks: Clocks,
-    shutdown: Shutdown,
+    entrance: Entrance<H>,
 ) -> Result<(), ListenError> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(ListenError::Runtime)?;
-    let tls = tls.map(TlsAcceptor::from);
     let mut troubled = false;
-    while let Some(accepted) = until(&shutdown, listener.accept()).await {
+    while let Some(accepted) = until(&entrance.shutdown, listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 troubled = false;
-                let connection = Arc::new(Connection::tcp(peer.ip(), tls.is_some()));
-                let service = Service {
-                    connection,
-                    handler: handler.clone(),
-                    clocks,
-                    shutdown: shutdown.clone(),
-                };
-                shutdown.spawn(serve_tcp(stream, tls.clone(), service));
+                entrance.admit(Stream::Tcp(stream), Some(peer.ip()));
             }
             Err(error) => back_off(&error, &mut troubled).await,
         }
@@ -103,24 +123,15 @@ pub async fn serve<H: Handler>(
 /// When the runtime does not take the listener.
 pub async fn serve_unix<H: Handler>(
     listener: UnixListener,
-    handler: H,
-    clocks: Clocks,
-    shutdown: Shutdown,
+    entrance: Entrance<H>,
 ) -> Result<(), ListenError> {
     let listener = tokio::net::UnixListener::from_std(listener).map_err(ListenError::Runtime)?;
     let mut troubled = false;
-    while let Some(accepted) = until(&shutdown, listener.accept()).await {
+    while let Some(accepted) = until(&entrance.shutdown, listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 troubled = false;
-                let service = Service {
-                    connection: Arc::new(Connection::local(owner(&stream))),
-                    handler: handler.clone(),
-                    clocks,
-                    shutdown: shutdown.clone(),
-                };
-                let socket = service.socket(Stream::Unix(stream));
-                shutdown.spawn(protocol::http1(socket, service, None));
+                entrance.admit(Stream::Unix(stream), None);
             }
             Err(error) => back_off(&error, &mut troubled).await,
         }
@@ -154,20 +165,128 @@ fn owner(stream: &UnixStream) -> Option<u32> {
     }
 }
 
-async fn serve_tcp<H: Handler>(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service<H>) {
+impl<H: Handler> Entrance<H> {
+    /// Serves a connection in a task of its own; `peer` is the address of one over TCP.
+    fn admit(&self, stream: Stream, peer: Option<IpAddr>) {
+        let is_proxy = match peer {
+            Some(peer) => self.proxies.trusts(peer),
+            None => self.guests == Guests::ProxiesOnly,
+        };
+        if self.guests == Guests::ProxiesOnly && !is_proxy {
+            tracing::info!(?peer, "turned away: only trusted_proxies may connect here");
+            return;
+        }
+        let Some(mut place) = self.crowd.enter() else {
+            return;
+        };
+        match peer {
+            Some(peer) if !is_proxy && !place.is_given_to(peer) => {
+                tracing::debug!(%peer, "turned away: too many connections from this address");
+            }
+            _ => {
+                let serving = self.clone().receive(stream, peer, is_proxy, place);
+                self.shutdown.spawn(serving);
+            }
+        }
+    }
+
+    async fn receive(
+        self,
+        mut stream: Stream,
+        peer: Option<IpAddr>,
+        is_proxy: bool,
+        mut place: Place,
+    ) {
+        let introduced = match is_proxy {
+            true => until(&self.shutdown, self.introduced(&mut stream)).await,
+            false => Some(Ok((Introduction::None, Vec::new()))),
+        };
+        let (introduction, ahead) = match introduced {
+            Some(Ok(introduced)) => introduced,
+            Some(Err(fault)) => {
+                tracing::info!(?peer, %fault, "a proxy's connection is closed");
+                return;
+            }
+            None => return,
+        };
+        if let Introduction::Of(client) = introduction
+            && !place.is_given_to(client)
+        {
+            tracing::debug!(%client, "turned away: too many connections from this address");
+            return;
+        }
+        let connection = self.connection(&stream, peer, is_proxy, introduction);
+        self.converse(stream, ahead, connection).await;
+        drop(place);
+    }
+
+    async fn introduced(
+        &self,
+        stream: &mut Stream,
+    ) -> Result<(Introduction, Vec<u8>), introduction::Fault> {
+        match self.proxies.protocol {
+            ProxyProtocol::Off => Ok((Introduction::None, Vec::new())),
+            protocol => {
+                let required = protocol == ProxyProtocol::Required;
+                introduction::read(stream, &self.clocks, required).await
+            }
+        }
+    }
+
+    /// A proxy that introduces its clients does not write into their requests: what those say about
+    /// addresses is believed only where the client is itself a trusted proxy.
+    fn connection(
+        &self,
+        stream: &Stream,
+        peer: Option<IpAddr>,
+        is_proxy: bool,
+        introduction: Introduction,
+    ) -> Connection {
+        let connection = match (introduction, peer, stream) {
+            (Introduction::Of(client), _, _) => Connection::tcp(client),
+            (_, Some(peer), _) => Connection::tcp(peer),
+            (_, None, Stream::Unix(stream)) => Connection::local(owner(stream)),
+            (_, None, Stream::Tcp(_)) => Connection::local(None),
+        };
+        let speaks_for_others = match introduction {
+            Introduction::None => is_proxy,
+            Introduction::Of(client) => self.proxies.trusts(client),
+            Introduction::OfNobody => false,
+        };
+        if speaks_for_others {
+            connection.behind(self.proxies.clone())
+        } else {
+            connection
+        }
+    }
+
+    async fn converse(self, stream: Stream, ahead: Vec<u8>, connection: Connection) {
+        if let Stream::Tcp(stream) = &stream
+            && let Err(error) = prepare(stream)
+        {
+            tracing::debug!(%error, "a connection was gone at once");
+            return;
+        }
+        let is_tcp = matches!(stream, Stream::Tcp(_));
+        let connection = Arc::new(connection);
+        let socket = Socket::new(stream, ahead, connection.clone(), self.clocks.write);
+        let service = Service {
+            connection,
+            handler: self.handler,
+            clocks: self.clocks,
+            shutdown: self.shutdown,
+        };
+        match self.tls.filter(|_| is_tcp) {
+            Some(tls) => serve_tls(socket, &TlsAcceptor::from(tls), service).await,
+            None => protocol::http1(socket, service, None).await,
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
     // Answers are written whole: waiting for more to send would only delay them.
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| listen::watch_for_dead_peer(&stream));
-    if let Err(error) = prepared {
-        tracing::debug!(%error, "a connection was gone at once");
-        return;
-    }
-    let socket = service.socket(Stream::Tcp(stream));
-    match tls {
-        Some(tls) => serve_tls(socket, &tls, service).await,
-        None => protocol::http1(socket, service, None).await,
-    }
+    stream.set_nodelay(true)?;
+    listen::watch_for_dead_peer(stream)
 }
 
 async fn serve_tls<H: Handler>(socket: Socket, tls: &TlsAcceptor, service: Service<H>) {
@@ -185,10 +304,10 @@ async fn serve_tls<H: Handler>(socket: Socket, tls: &TlsAcceptor, service: Servi
             protocol::http1(socket, service, Some(HeadFault::NotTls)).await;
         }
         Ok(Err(error)) => {
-            tracing::debug!(client = %service.connection.client(), %error, "no TLS handshake");
+            tracing::debug!(peer = %service.connection.peer(), %error, "no TLS handshake");
         }
         Err(_) => {
-            tracing::debug!(client = %service.connection.client(), "the TLS handshake took too long");
+            tracing::debug!(peer = %service.connection.peer(), "the TLS handshake took too long");
         }
     }
 }
@@ -204,11 +323,5 @@ async fn shake_hands(socket: Socket, tls: &TlsAcceptor) -> io::Result<Hands> {
     match socket.peek().await? {
         Some(first) if first.is_ascii_uppercase() => Ok(Hands::Plain(socket)),
         _ => Ok(Hands::Tls(Box::new(tls.accept(socket).await?))),
-    }
-}
-
-impl<H> Service<H> {
-    fn socket(&self, stream: Stream) -> Socket {
-        Socket::new(stream, Arc::clone(&self.connection), self.clocks.write)
     }
 }

@@ -130,7 +130,7 @@ async fn drive<C, H>(
         }
     };
     if let Some(Err(error)) = ended {
-        tracing::debug!(client = %connection.client(), %error, "a connection ended early");
+        tracing::debug!(peer = %connection.peer(), %error, "a connection ended early");
         // An answer broke off. A reset tells the peer so, even where the end of the connection
         // would be the regular end of the body.
         if error.is_user() {

@@ -1,4 +1,4 @@
-//! The bytes of one client, below TLS: the clock on writes, and the hard end.
+//! The bytes of one client, below TLS: what was read ahead, the clock on writes, and the hard end.
 //!
 //! The clock sits here because only here is seen what the kernel really took: above TLS a slow
 //! client and one that has stopped reading look alike.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::clocks::Deadline;
@@ -19,6 +19,8 @@ use super::connection::Connection;
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Stream,
+    /// Bytes that came together with an introduction, and are still to be read.
+    ahead: Vec<u8>,
     connection: Arc<Connection>,
     limit: Duration,
     stalled: Deadline,
@@ -30,11 +32,37 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+/// What is read at once while it is open who is there.
+const AT_FIRST: usize = 1024;
+
+impl Stream {
+    /// Some more bytes, at the end of `bytes`.
+    pub(super) async fn read_some(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut fresh = [0; AT_FIRST];
+        let count = match self {
+            Self::Tcp(stream) => stream.read(&mut fresh).await?,
+            Self::Unix(stream) => stream.read(&mut fresh).await?,
+        };
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.extend_from_slice(fresh.get(..count).unwrap_or_default());
+        Ok(())
+    }
+}
+
 impl Socket {
-    /// `limit`: how long a write may stand still.
-    pub(super) fn new(stream: Stream, connection: Arc<Connection>, limit: Duration) -> Self {
+    /// `ahead`: bytes that were read from the stream already. `limit`: how long a write may stand
+    /// still.
+    pub(super) fn new(
+        stream: Stream,
+        ahead: Vec<u8>,
+        connection: Arc<Connection>,
+        limit: Duration,
+    ) -> Self {
         Self {
             stream,
+            ahead,
             connection,
             limit,
             stalled: Deadline::default(),
@@ -43,6 +71,9 @@ impl Socket {
 
     /// The first byte that the peer sends, which stays to be read.
     pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        if let Some(first) = self.ahead.first() {
+            return Ok(Some(*first));
+        }
         let mut first = [0];
         match &self.stream {
             Stream::Tcp(stream) => {
@@ -94,6 +125,12 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let count = buf.remaining().min(self.ahead.len());
+            buf.put_slice(self.ahead.get(..count).unwrap_or_default());
+            self.ahead.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),

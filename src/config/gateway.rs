@@ -3,23 +3,53 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::fault::Report;
 use super::host::ExternalUrl;
+use super::proxies::TrustedProxies;
 use super::value;
 use super::written::Section;
 
 /// Where the gateway listens and under which name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
-    /// HTTPS listeners, at least one.
+    /// HTTPS listeners.
     pub listen: Vec<SocketAddr>,
+    /// HTTP listeners for trusted proxies.
+    pub listen_plain: Vec<PlainListener>,
+    /// HTTP listeners that only redirect.
+    pub redirect_http: Vec<SocketAddr>,
+    /// Who speaks for others.
+    pub proxies: TrustedProxies,
     /// What people type.
     pub external_url: ExternalUrl,
     /// Database, keys, management socket.
     pub data_dir: PathBuf,
+    /// Connections at a time; 0 for as many as there are open files for.
+    pub connections: usize,
+    /// Connections at a time from one address, or from one IPv6 /64.
+    pub connections_per_address: usize,
+    /// How it ends.
+    pub drain: Drain,
     /// Threads that carry requests, at least one.
     pub workers: usize,
+}
+
+/// How long what is open has when the gateway is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Until exchanges in progress are broken off.
+    pub exchanges: Duration,
+    /// Until WebSockets are closed.
+    pub websockets: Duration,
+}
+
+/// Where a proxy that does TLS reaches the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlainListener {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 /// The gateway's own certificate.
@@ -32,8 +62,30 @@ pub struct Tls {
 }
 
 impl Gateway {
+    /// Every address on which people reach it.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let plain = self.listen_plain.iter().filter_map(|plain| match plain {
+            PlainListener::Tcp(address) => Some(*address),
+            PlainListener::Unix(_) => None,
+        });
+        let others = self.redirect_http.iter().chain(&self.listen).copied();
+        plain.chain(others)
+    }
+
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
-        let listen = listeners(&mut section, report);
+        let mut seen = Vec::new();
+        let listen_plain = plain_listeners(&mut section, &mut seen, report);
+        let redirect_http = addresses("redirect_http", &mut section, &mut seen, report);
+        let listen = listeners(&mut section, &mut seen, !listen_plain.is_empty(), report);
+        let proxies = TrustedProxies::understand(&mut section, report);
+        let over_tcp = |plain: &PlainListener| matches!(plain, PlainListener::Tcp(_));
+        if proxies.is_empty() && listen_plain.iter().any(over_tcp) {
+            report.fault(
+                &section.span_of("listen_plain"),
+                "listen_plain: only trusted_proxies may connect there, and there are none; \
+                 name the proxy's address in trusted_proxies",
+            );
+        }
         let default = ExternalUrl::default();
         let external_url = section.parsed("external_url", default, report, ExternalUrl::parse);
         let data_dir = section.parsed("data_dir", PathBuf::from("var"), report, value::path);
@@ -41,20 +93,20 @@ impl Gateway {
             0 => std::thread::available_parallelism().map_or(1, NonZero::get),
             workers => workers,
         };
-        section.not_built("listen_plain", "use listen", report);
-        section.not_built(
-            "redirect_http",
-            "leave it out, and let the load balancer redirect",
-            report,
-        );
-        section.not_built(
-            "trusted_proxies",
-            "leave it out; the address of the connection is the client's",
-            report,
-        );
+        let most = MOST_CONNECTIONS;
+        let connections = section.number("connections", 0, &(0..=most), report);
+        let connections_per_address =
+            section.number("connections_per_address", 512, &(1..=most), report);
+        let drain = drain(&mut section, report);
         section.finish(report);
         Self {
+            drain,
+            connections,
+            connections_per_address,
             listen,
+            listen_plain,
+            redirect_http,
+            proxies,
             external_url,
             data_dir,
             workers,
@@ -89,29 +141,76 @@ pub(super) fn understand_storage(mut section: Section<'_>, report: &mut Report<'
     section.finish(report);
 }
 
-fn listeners(section: &mut Section<'_>, report: &mut Report<'_>) -> Vec<SocketAddr> {
-    let default = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8443))];
-    let mut seen: Vec<SocketAddr> = Vec::new();
-    let listed = section.list("listen", report, |text| {
-        let address = value::listener(text)?;
-        if address.port() != 0 && seen.contains(&address) {
-            return Err(format!("{text:?} stands here twice"));
-        }
-        seen.push(address);
-        Ok(address)
-    });
-    match listed {
-        None => default,
-        Some(listed) => {
-            if section.is_empty_list("listen") {
-                report.fault(
-                    &section.span_of("listen"),
-                    "listen: at least one address is needed, like [\"127.0.0.1:8443\"]",
-                );
-            }
-            listed
-        }
+fn drain(section: &mut Section<'_>, report: &mut Report<'_>) -> Drain {
+    let seconds = Duration::from_secs;
+    let exchanges = section.parsed("drain", seconds(10), report, value::duration);
+    let websockets = section.parsed("websocket_grace", seconds(1), report, value::duration);
+    if websockets > exchanges {
+        report.fault(
+            &section.span_of("websocket_grace"),
+            "websocket_grace: WebSockets can't stay longer than drain",
+        );
+    }
+    Drain {
+        exchanges,
+        websockets,
     }
 }
 
+/// Behind a proxy that does TLS there may be none, where that is written.
+fn listeners(
+    section: &mut Section<'_>,
+    seen: &mut Vec<SocketAddr>,
+    may_be_none: bool,
+    report: &mut Report<'_>,
+) -> Vec<SocketAddr> {
+    if !section.has("listen") {
+        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8443));
+        // Asked for, so that it is known.
+        section.value("listen");
+        return vec![default];
+    }
+    if section.is_empty_list("listen") && !may_be_none {
+        report.fault(
+            &section.span_of("listen"),
+            "listen: at least one address is needed, like [\"127.0.0.1:8443\"]",
+        );
+    }
+    addresses("listen", section, seen, report)
+}
+
+fn addresses(
+    key: &'static str,
+    section: &mut Section<'_>,
+    seen: &mut Vec<SocketAddr>,
+    report: &mut Report<'_>,
+) -> Vec<SocketAddr> {
+    let listed = section.list(key, report, |text| once(value::listener(text)?, seen));
+    listed.unwrap_or_default()
+}
+
+fn plain_listeners(
+    section: &mut Section<'_>,
+    seen: &mut Vec<SocketAddr>,
+    report: &mut Report<'_>,
+) -> Vec<PlainListener> {
+    let listed = section.list("listen_plain", report, |text| {
+        match text.strip_prefix("unix:") {
+            Some(path) => value::path(path).map(PlainListener::Unix),
+            None => once(value::listener(text)?, seen).map(PlainListener::Tcp),
+        }
+    });
+    listed.unwrap_or_default()
+}
+
+/// No address can be listened on twice.
+fn once(address: SocketAddr, seen: &mut Vec<SocketAddr>) -> Result<SocketAddr, String> {
+    if address.port() != 0 && seen.contains(&address) {
+        return Err(format!("\"{address}\" stands here twice"));
+    }
+    seen.push(address);
+    Ok(address)
+}
+
 const MOST_WORKERS: usize = 1024;
+const MOST_CONNECTIONS: usize = 1 << 20;

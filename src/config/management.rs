@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::fault::Report;
+use super::gateway::Gateway;
 use super::value;
 use super::written::Section;
 
@@ -13,10 +14,10 @@ pub struct Management {
 }
 
 impl Management {
-    /// `taken` are the addresses on which people reach the gateway.
+    /// `taken` has the addresses on which people reach the gateway.
     pub(super) fn understand(
         mut section: Section<'_>,
-        taken: &[SocketAddr],
+        taken: &Gateway,
         report: &mut Report<'_>,
     ) -> Self {
         let default = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9443)));
@@ -26,12 +27,12 @@ impl Management {
         });
         if let Some(address) = listen
             && address.port() != 0
-            && taken.contains(&address)
+            && taken.addresses().any(|taken| taken == address)
         {
             report.fault(
                 &section.span_of("listen"),
                 format!(
-                    "listen: {address} is in gateway.listen already; \
+                    "listen: {address} is an address for people already; \
                      the management API needs an address of its own"
                 ),
             );

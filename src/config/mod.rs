@@ -9,6 +9,7 @@ mod gateway;
 mod host;
 mod management;
 mod panel;
+mod proxies;
 mod rule;
 mod session;
 mod sign_in;
@@ -20,10 +21,11 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use fault::{Fault, Faults};
-pub use gateway::{Gateway, Tls};
+pub use gateway::{Drain, Gateway, PlainListener, Tls};
 pub use host::{ExternalUrl, PanelHost, Upstream};
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};
+pub use proxies::{ProxyProtocol, TrustedProxies};
 pub use rule::{Allow, Rule};
 pub use session::SessionLimits;
 pub use sign_in::{PasswordPolicy, SecondFactor};
@@ -112,7 +114,7 @@ impl Config {
         let password = PasswordPolicy::understand(file.section("password", report), report);
         file.not_built("throttle", "leave the section out", report);
         let management = file.section("management", report);
-        let management = Management::understand(management, &gateway.listen, report);
+        let management = Management::understand(management, &gateway, report);
         let panel = Panel::understand_all(&mut file, report);
         file.finish(report);
         Some(Self {

@@ -149,9 +149,6 @@ max_per_user = 0
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
     for lines in [
-        "gateway.listen_plain = []",
-        "gateway.redirect_http = []",
-        "gateway.trusted_proxies = []",
         "storage.url = \"postgres://u@h/db\"",
         "storage.max_staleness = \"5s\"",
         "second_factor.kinds = [\"totp\", \"passkey\"]",
@@ -182,6 +179,33 @@ const BAD_SECTIONS: &[(&str, &str)] = &[
         "gateway.listen = [\"127.0.0.1:9443\"]",
         "an address of its own",
     ),
+    (
+        "gateway.redirect_http = [\"127.0.0.1:9443\"]",
+        "an address of its own",
+    ),
+    (
+        "gateway.listen = [\"[::1]:1\"]\ngateway.redirect_http = [\"[::1]:1\"]",
+        "twice",
+    ),
+    (
+        "gateway.listen_plain = [\"127.0.0.1:1\"]",
+        "name the proxy's address in trusted_proxies",
+    ),
+    ("gateway.listen_plain = [\"unix:\"]", "a path is needed"),
+    (
+        "gateway.trusted_proxies = [\"10.0.0.1/8\"]",
+        "\"10.0.0.0/8\"",
+    ),
+    ("gateway.trusted_proxies = [\"proxy\"]", "no network"),
+    (
+        "gateway.proxy_protocol = \"v2\"",
+        "\"auto\", \"required\" or \"off\"",
+    ),
+    (
+        "gateway.drain = \"5s\"\ngateway.websocket_grace = \"6s\"",
+        "longer than drain",
+    ),
+    ("gateway.connections_per_address = 0", "from 1 to"),
     ("gateway.data_dir = \"\"", "a path is needed"),
     ("gateway = 7", "written [gateway]"),
     ("storage.url = \"mysql\"", "\"sqlite\" is possible"),
@@ -247,6 +271,14 @@ const BAD_PANELS: &[(&str, &str)] = &[
         "nobody signs in",
     ),
 ];
+
+#[test]
+fn behind_a_proxy_there_may_be_no_listener_for_https() {
+    let lines = "gateway.listen = []\ngateway.listen_plain = [\"unix:/run/p.sock\"]";
+    let gateway = parse(&with_panel(lines)).unwrap().gateway;
+    assert!(gateway.listen.is_empty());
+    assert_eq!(gateway.listen_plain.len(), 1);
+}
 
 #[test]
 fn impossible_values_are_refused() {

@@ -5,8 +5,12 @@
 //! control runtime, so that a hundred sign-ins never delay a forwarded request. What they share is
 //! the session table. This is the only file that knows all rooms.
 
+mod doors;
+mod ending;
+mod redirect;
 mod rooms;
 mod start;
+mod supervisor;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +21,7 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
+use self::redirect::Redirect;
 pub use self::rooms::{Offline, offline};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};
@@ -32,6 +37,7 @@ struct House {
     gate: Gate,
     portal: Portal,
     control: Handle,
+    redirect: Redirect,
     clock: Clock,
     tasks: Shutdown,
 }
@@ -47,7 +53,11 @@ impl Handler for Door {
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
         let (parts, body) = request.into_parts();
         let house = &self.house;
-        match house.judge(&parts, connection.client()) {
+        if connection.came_in_the_clear(&parts.headers) {
+            return house.redirect.answer(&parts);
+        }
+        let client = connection.client_of(&parts.headers);
+        match house.judge(&parts, client) {
             Verdict::Pass(permit) => self.forward(permit, parts, body, &connection).await,
             Verdict::Portal(visit) => house.show_portal(visit, parts, body).await,
             Verdict::SignIn(why, target, visit) => {
@@ -102,7 +112,10 @@ impl Door {
                 tracing::warn!(reference = problem.reference(), %fault, "a request was not answered by the panel");
                 refuse(problem, wants_page(&parts))
             }
-            None => self.session_ended(&parts, connection.client(), &fault),
+            None => {
+                let client = connection.client_of(&parts.headers);
+                self.session_ended(&parts, client, &fault)
+            }
         }
     }
 

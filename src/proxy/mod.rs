@@ -78,7 +78,7 @@ impl Proxy {
         let outbound = Outbound {
             permit: &permit,
             panel: &self.panel,
-            client: connection.client(),
+            client: connection.client_of(&parts.headers),
         };
         if permit.target().is_websocket() {
             return self

@@ -17,5 +17,6 @@ mod ask;
 mod attack;
 mod class_a;
 mod class_b;
+mod class_b_proxies;
 mod class_e;
 mod class_h;

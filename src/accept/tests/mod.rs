@@ -153,6 +153,24 @@ impl http_body::Body for Scripted {
     }
 }
 
+/// For everybody, and believing nobody.
+fn entrance<H>(
+    handler: H,
+    tls: Option<Arc<ServerConfig>>,
+    clocks: Clocks,
+    shutdown: &Shutdown,
+) -> Entrance<H> {
+    Entrance {
+        handler,
+        tls,
+        proxies: Arc::default(),
+        guests: Guests::Everyone,
+        crowd: Crowd::new(1000, 1000),
+        clocks,
+        shutdown: shutdown.clone(),
+    }
+}
+
 struct Server {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -161,7 +179,8 @@ struct Server {
 
 impl Server {
     fn start(clocks: Clocks, tls: Option<Arc<ServerConfig>>) -> Self {
-        let mut workers = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let mut workers =
+            bind(&["127.0.0.1:0".parse().unwrap()], 1, &mut Handed::default()).unwrap();
         let listener = workers.remove(0).remove(0);
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
@@ -170,7 +189,8 @@ impl Server {
             asked: Arc::clone(&asked),
             shutdown: shutdown.clone(),
         };
-        shutdown.spawn(serve(listener, tls, panel, clocks, shutdown.clone()));
+        let entrance = entrance(panel, tls, clocks, &shutdown);
+        shutdown.spawn(serve(listener, entrance));
         Self {
             address,
             asked,

@@ -1,0 +1,145 @@
+//! The listeners for people, and how many connections they take.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::ServerConfig;
+
+use super::Door;
+use crate::accept::{self, Clocks, Crowd, Entrance, Guests, Handed, Handler, ListenError};
+use crate::config::{Gateway, PlainListener, TrustedProxies};
+use crate::shutdown::Shutdown;
+
+/// Open files that are kept for the store, logs, management and what is opened for a moment.
+const RESERVED_FILES: usize = 64;
+/// Open files of one exchange: the client's connection and the panel's.
+const FILES_EACH: usize = 2;
+/// As many as there may be where the system sets no limit.
+const MOST: usize = 1 << 20;
+
+/// The listeners of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    https: Vec<TcpListener>,
+    plain: Vec<TcpListener>,
+    plain_unix: Vec<UnixListener>,
+    redirect: Vec<TcpListener>,
+}
+
+/// What the listeners of all workers share.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) tls: Arc<ServerConfig>,
+    pub(super) proxies: Arc<TrustedProxies>,
+    pub(super) crowd: Crowd,
+    pub(super) tasks: Shutdown,
+}
+
+/// Opens every listener for every worker.
+pub(super) fn open(gateway: &Gateway, handed: &mut Handed) -> Result<Vec<Doors>, ListenError> {
+    let workers = gateway.workers;
+    let mut plain = Vec::new();
+    let mut sockets = Vec::new();
+    for listener in &gateway.listen_plain {
+        match listener {
+            PlainListener::Tcp(address) => plain.push(*address),
+            PlainListener::Unix(path) => sockets.push(accept::bind_unix_for_group(path, handed)?),
+        }
+    }
+    let tcp = accept::bind(&gateway.listen, workers, handed)?
+        .into_iter()
+        .zip(accept::bind(&plain, workers, handed)?)
+        .zip(accept::bind(&gateway.redirect_http, workers, handed)?);
+    tcp.map(|((https, plain), redirect)| {
+        // Workers take turns at a UNIX socket: there is no SO_REUSEPORT for it.
+        let shared: Result<_, _> = sockets.iter().map(UnixListener::try_clone).collect();
+        Ok(Doors {
+            https,
+            plain,
+            plain_unix: shared.map_err(ListenError::Runtime)?,
+            redirect,
+        })
+    })
+    .collect()
+}
+
+impl Doors {
+    /// Serves them all on the current runtime.
+    pub(super) fn serve(self, door: &Door, entry: &Entry) {
+        let redirect = door.house.redirect.clone();
+        for listener in self.https {
+            let entrance = entry.entrance(door.clone(), true, Guests::Everyone);
+            entry.spawn(accept::serve(listener, entrance));
+        }
+        for listener in self.plain {
+            let entrance = entry.entrance(door.clone(), false, Guests::ProxiesOnly);
+            entry.spawn(accept::serve(listener, entrance));
+        }
+        for listener in self.plain_unix {
+            let entrance = entry.entrance(door.clone(), false, Guests::ProxiesOnly);
+            entry.spawn(accept::serve_unix(listener, entrance));
+        }
+        for listener in self.redirect {
+            let entrance = entry.entrance(redirect.clone(), false, Guests::Everyone);
+            entry.spawn(accept::serve(listener, entrance));
+        }
+    }
+}
+
+impl Entry {
+    fn entrance<H: Handler>(&self, handler: H, over_tls: bool, guests: Guests) -> Entrance<H> {
+        Entrance {
+            handler,
+            tls: over_tls.then(|| self.tls.clone()),
+            proxies: self.proxies.clone(),
+            guests,
+            crowd: self.crowd.clone(),
+            clocks: Clocks::default(),
+            shutdown: self.tasks.clone(),
+        }
+    }
+
+    fn spawn(&self, serving: impl Future<Output = Result<(), ListenError>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            if let Err(fault) = serving.await {
+                tracing::error!(%fault, "a listener failed");
+            }
+        });
+    }
+}
+
+/// As many connections as the configuration says; by default as many as there are open files for.
+pub(super) fn crowd(gateway: &Gateway) -> Crowd {
+    let files = raise_file_limit();
+    let possible = (files.saturating_sub(RESERVED_FILES) / FILES_EACH).clamp(1, MOST);
+    let most = match gateway.connections {
+        0 => possible,
+        asked => asked,
+    };
+    if most > possible {
+        tracing::warn!(
+            connections = most,
+            files,
+            "there are not open files enough for so many connections; raise the limit (LimitNOFILE)"
+        );
+    }
+    Crowd::new(most, gateway.connections_per_address)
+}
+
+/// Raises the limit of open files as far as the system lets it; what it is then.
+fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(fault) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%fault, "can't raise the limit of open files");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    })
+}
