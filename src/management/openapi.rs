@@ -47,32 +47,34 @@ fn describe() -> Value {
 
 fn operation(call: &Call) -> Value {
     let (status, shape) = call.gives;
-    let mut operation = json!({
-        "summary": call.says,
-        "operationId": operation_id(call),
-        "security": security(call.access),
-        "parameters": parameters(call),
-        "responses": {
-            status.as_str(): {
-                "description": "done",
-                "content": { "application/json": { "schema": shape.reference() } },
-            },
-            "default": {
-                "description": "not done, and why",
-                "content": { "application/problem+json": { "schema": Shape::Problem.reference() } },
-            },
-        },
-    });
+    let mut operation = Map::new();
+    let mut say = |name: &str, value: Value| operation.insert(name.to_owned(), value);
+    say("summary", json!(call.says));
+    say("operationId", json!(operation_id(call)));
+    say("security", security(call.access));
     if let Access::Scope(scope) = call.access {
-        operation["x-scope"] = json!(scope.as_str());
+        say("x-scope", json!(scope.as_str()));
     }
+    say("parameters", json!(parameters(call)));
     if !call.body.is_empty() {
-        operation["requestBody"] = json!({
+        let body = json!({
             "required": call.body.iter().any(|member| member.is_needed),
             "content": { "application/json": { "schema": object(call.body) } },
         });
+        say("requestBody", body);
     }
-    operation
+    let responses = json!({
+        status.as_str(): {
+            "description": "done",
+            "content": { "application/json": { "schema": shape.reference() } },
+        },
+        "default": {
+            "description": "not done, and why",
+            "content": { "application/problem+json": { "schema": Shape::Problem.reference() } },
+        },
+    });
+    say("responses", responses);
+    Value::Object(operation)
 }
 
 fn security(access: Access) -> Value {

@@ -99,30 +99,38 @@ impl Shape {
                 ("subject", text_or_null("to whom")),
                 ("detail", text("in words")),
             ]),
-            Self::Health => json!({
-                "type": "object",
-                "properties": { "status": { "type": "string", "enum": ["ok", "failing"] } },
-                "required": ["status"],
-            }),
+            Self::Health => health(),
             Self::Description => json!({ "type": "object", "required": ["openapi", "paths"] }),
-            Self::Problem => json!({
-                "type": "object",
-                "description": "RFC 9457",
-                "properties": {
-                    "title": text("what kind of problem"),
-                    "status": { "type": "integer" },
-                    "detail": text("what is wrong, and what would be right"),
-                    "field": text("the first member that is wrong"),
-                    "reference": text("a number to find it by in the log"),
-                },
-                "required": ["title", "status"],
-            }),
+            Self::Problem => problem(),
             Self::Sessions => list(Self::Session),
             Self::Users => list(Self::User),
             Self::Tokens => list(Self::Token),
             Self::Audit => list(Self::AuditEntry),
         }
     }
+}
+
+fn health() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "status": { "type": "string", "enum": ["ok"] } },
+        "required": ["status"],
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "RFC 9457",
+        "properties": {
+            "title": text("what kind of problem"),
+            "status": { "type": "integer" },
+            "detail": text("what is wrong, and what would be right"),
+            "field": text("the first member that is wrong"),
+            "reference": text("a number to find it by in the log"),
+        },
+        "required": ["title", "status"],
+    })
 }
 
 fn user() -> [(&'static str, Value); 6] {
