@@ -39,6 +39,7 @@ pub enum Action {
     RecoveryCodeUsed,
     TokenAdded,
     TokenRemoved,
+    StoreRestored,
 }
 
 /// One entry of the audit list, written in the transaction of the change that it tells of.
@@ -103,6 +104,7 @@ impl Action {
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
             Self::TokenRemoved => "token-removed",
+            Self::StoreRestored => "store-restored",
         }
     }
 }
