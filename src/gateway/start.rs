@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::password::PasswordError;
 use crate::gate::Gate;
+use crate::login;
 use crate::management::Management;
 use crate::portal::Portal;
 use crate::proxy::{Connector, Proxy, UpstreamError};
@@ -131,6 +132,7 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
         let running = thread.spawn(move || runtime.block_on(worker.run()));
         workers.push(running.map_err(GatewayError::Threads)?);
     }
+    tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
         rooms.store.clone(),
