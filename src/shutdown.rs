@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
+    hurried: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -44,6 +45,16 @@ impl Shutdown {
     /// Tells every task of the group to end.
     pub fn begin(&self) {
         self.begun.cancel();
+    }
+
+    /// Tells the tasks that would not end by themselves to end, too.
+    pub fn hurry(&self) {
+        self.hurried.cancel();
+    }
+
+    /// Resolves when what never ends by itself is to end.
+    pub async fn hurried(&self) {
+        self.hurried.cancelled().await;
     }
 
     /// Whether [`Shutdown::begin`] was called.

@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Handed;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
@@ -50,6 +51,19 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+    /// Something else than a listener was handed over.
+    #[error("socket {index} of LISTEN_FDS is no listener for streams: {source}")]
+    Handed {
+        /// Its place among them, from 0.
+        index: usize,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A listener was handed over that the configuration does not name.
+    #[error(
+        "a listener for {0} was handed over, but no listener of the configuration has this address"
+    )]
+    NotAskedFor(String),
     /// The runtime does not take the listener.
     #[error("cannot wait for connections: {0}")]
     Runtime(io::Error),
@@ -58,17 +72,25 @@ pub enum ListenError {
 /// Binds every address once for each of `workers`. The kernel spreads the connections over the
 /// listeners of one address (SO_REUSEPORT). The outer list has one entry a worker.
 ///
-/// A port 0 becomes the same free port for all workers.
+/// What was handed over is taken in place of a new listener. A port 0 becomes the same free port for all workers.
 ///
 /// # Errors
 /// When an address cannot be had; none is bound then.
 pub fn bind(
     addresses: &[SocketAddr],
     workers: usize,
+    handed: &mut Handed,
 ) -> Result<Vec<Vec<TcpListener>>, ListenError> {
     let mut listeners: Vec<Vec<TcpListener>> = Vec::new();
     listeners.resize_with(workers.max(1), Vec::new);
     for &address in addresses {
+        if let Some(listener) = handed.take_tcp(address) {
+            // The workers take turns at it.
+            for worker in &mut listeners {
+                worker.push(listener.try_clone().map_err(ListenError::Runtime)?);
+            }
+            continue;
+        }
         let explained = |error| explain(address, error);
         // With SO_REUSEPORT a second gateway of the same user would silently get half of the
         // connections. Without it the kernel says that the port is taken.
@@ -138,19 +160,30 @@ pub(super) fn watch_for_dead_peer(stream: impl AsFd) -> io::Result<()> {
 ///
 /// # Errors
 /// When a living process answers there, or the path cannot be used.
-pub fn bind_unix(path: &Path) -> Result<UnixListener, ListenError> {
-    bind_unix_with(path, Mode::RUSR | Mode::WUSR)
+pub fn bind_unix(path: &Path, handed: &mut Handed) -> Result<UnixListener, ListenError> {
+    bind_unix_with(path, handed, Mode::RUSR | Mode::WUSR)
 }
 
 /// The same for its owner's group too, to which a proxy may belong.
 ///
 /// # Errors
 /// As [`bind_unix`].
-pub fn bind_unix_for_group(path: &Path) -> Result<UnixListener, ListenError> {
-    bind_unix_with(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)
+pub fn bind_unix_for_group(path: &Path, handed: &mut Handed) -> Result<UnixListener, ListenError> {
+    bind_unix_with(
+        path,
+        handed,
+        Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP,
+    )
 }
 
-fn bind_unix_with(path: &Path, mode: Mode) -> Result<UnixListener, ListenError> {
+fn bind_unix_with(
+    path: &Path,
+    handed: &mut Handed,
+    mode: Mode,
+) -> Result<UnixListener, ListenError> {
+    if let Some(listener) = handed.take_unix(path) {
+        return Ok(listener);
+    }
     clear_stale(path)?;
     listening_unix(path, mode).map_err(|source| ListenError::Socket {
         path: path.to_owned(),
@@ -201,7 +234,7 @@ mod tests {
 
     #[test]
     fn every_worker_listens_on_the_same_port() {
-        let workers = bind(&[loopback()], 3).unwrap();
+        let workers = bind(&[loopback()], 3, &mut Handed::default()).unwrap();
         let ports: Vec<u16> = workers
             .iter()
             .map(|listeners| listeners[0].local_addr().unwrap().port())
@@ -212,16 +245,16 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_when_the_other_shares_it() {
-        let first = bind(&[loopback()], 1).unwrap();
+        let first = bind(&[loopback()], 1, &mut Handed::default()).unwrap();
         let address = first[0][0].local_addr().unwrap();
-        let error = bind(&[address], 1).unwrap_err();
+        let error = bind(&[address], 1, &mut Handed::default()).unwrap_err();
         assert!(matches!(error, ListenError::Taken(taken) if taken == address));
         assert!(error.to_string().contains("another process listens there"));
     }
 
     #[test]
     fn an_address_of_another_machine_is_an_error() {
-        let error = bind(&["192.0.2.1:0".parse().unwrap()], 1).unwrap_err();
+        let error = bind(&["192.0.2.1:0".parse().unwrap()], 1, &mut Handed::default()).unwrap_err();
         assert!(matches!(error, ListenError::NotHere(_)));
     }
 
@@ -229,14 +262,17 @@ mod tests {
     fn a_stale_socket_is_replaced_and_a_live_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("management.sock");
-        let first = bind_unix(&path).unwrap();
+        let first = bind_unix(&path, &mut Handed::default()).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        assert!(matches!(bind_unix(&path), Err(ListenError::Live(_))));
+        assert!(matches!(
+            bind_unix(&path, &mut Handed::default()),
+            Err(ListenError::Live(_))
+        ));
         drop(first);
-        bind_unix(&path).unwrap();
+        bind_unix(&path, &mut Handed::default()).unwrap();
     }
 
     #[test]
@@ -244,7 +280,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         fs::write(&path, "mine").unwrap();
-        assert!(matches!(bind_unix(&path), Err(ListenError::NotASocket(_))));
+        assert!(matches!(
+            bind_unix(&path, &mut Handed::default()),
+            Err(ListenError::NotASocket(_))
+        ));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 }

@@ -14,6 +14,7 @@ mod connection;
 mod crowd;
 mod fault;
 mod framing;
+mod handed;
 mod head;
 mod head_check;
 mod introduction;
@@ -42,6 +43,7 @@ pub use clocks::Clocks;
 pub use connection::Connection;
 pub use crowd::Crowd;
 pub use fault::{BodyFault, HeadFault};
+pub use handed::Handed;
 pub use listen::{ListenError, bind, bind_unix, bind_unix_for_group};
 
 use crate::config::{ProxyProtocol, TrustedProxies};

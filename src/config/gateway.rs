@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::fault::Report;
 use super::host::ExternalUrl;
@@ -29,8 +30,19 @@ pub struct Gateway {
     pub connections: usize,
     /// Connections at a time from one address, or from one IPv6 /64.
     pub connections_per_address: usize,
+    /// How it ends.
+    pub drain: Drain,
     /// Threads that carry requests, at least one.
     pub workers: usize,
+}
+
+/// How long what is open has when the gateway is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Until exchanges in progress are broken off.
+    pub exchanges: Duration,
+    /// Until WebSockets are closed.
+    pub websockets: Duration,
 }
 
 /// Where a proxy that does TLS reaches the gateway.
@@ -85,8 +97,10 @@ impl Gateway {
         let connections = section.number("connections", 0, &(0..=most), report);
         let connections_per_address =
             section.number("connections_per_address", 512, &(1..=most), report);
+        let drain = drain(&mut section, report);
         section.finish(report);
         Self {
+            drain,
             connections,
             connections_per_address,
             listen,
@@ -125,6 +139,22 @@ pub(super) fn understand_storage(mut section: Section<'_>, report: &mut Report<'
     });
     section.not_built("max_staleness", "leave it out; there is one node", report);
     section.finish(report);
+}
+
+fn drain(section: &mut Section<'_>, report: &mut Report<'_>) -> Drain {
+    let seconds = Duration::from_secs;
+    let exchanges = section.parsed("drain", seconds(10), report, value::duration);
+    let websockets = section.parsed("websocket_grace", seconds(1), report, value::duration);
+    if websockets > exchanges {
+        report.fault(
+            &section.span_of("websocket_grace"),
+            "websocket_grace: WebSockets can't stay longer than drain",
+        );
+    }
+    Drain {
+        exchanges,
+        websockets,
+    }
 }
 
 /// Behind a proxy that does TLS there may be none, where that is written.

@@ -22,7 +22,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use fault::{Fault, Faults};
-pub use gateway::{Gateway, PlainListener, Tls};
+pub use gateway::{Drain, Gateway, PlainListener, Tls};
 pub use host::{ExternalUrl, PanelHost, Upstream};
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};

@@ -199,6 +199,10 @@ const BAD_SECTIONS: &[(&str, &str)] = &[
         "gateway.proxy_protocol = \"v2\"",
         "\"auto\", \"required\" or \"off\"",
     ),
+    (
+        "gateway.drain = \"5s\"\ngateway.websocket_grace = \"6s\"",
+        "longer than drain",
+    ),
     ("gateway.connections_per_address = 0", "from 1 to"),
     ("gateway.data_dir = \"\"", "a path is needed"),
     ("gateway = 7", "written [gateway]"),

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use super::Door;
-use crate::accept::{self, Clocks, Crowd, Entrance, Guests, Handler, ListenError};
+use crate::accept::{self, Clocks, Crowd, Entrance, Guests, Handed, Handler, ListenError};
 use crate::config::{Gateway, PlainListener, TrustedProxies};
 use crate::shutdown::Shutdown;
 
@@ -38,20 +38,20 @@ pub(super) struct Entry {
 }
 
 /// Opens every listener for every worker.
-pub(super) fn open(gateway: &Gateway) -> Result<Vec<Doors>, ListenError> {
+pub(super) fn open(gateway: &Gateway, handed: &mut Handed) -> Result<Vec<Doors>, ListenError> {
     let workers = gateway.workers;
     let mut plain = Vec::new();
     let mut sockets = Vec::new();
     for listener in &gateway.listen_plain {
         match listener {
             PlainListener::Tcp(address) => plain.push(*address),
-            PlainListener::Unix(path) => sockets.push(accept::bind_unix_for_group(path)?),
+            PlainListener::Unix(path) => sockets.push(accept::bind_unix_for_group(path, handed)?),
         }
     }
-    let tcp = accept::bind(&gateway.listen, workers)?
+    let tcp = accept::bind(&gateway.listen, workers, handed)?
         .into_iter()
-        .zip(accept::bind(&plain, workers)?)
-        .zip(accept::bind(&gateway.redirect_http, workers)?);
+        .zip(accept::bind(&plain, workers, handed)?)
+        .zip(accept::bind(&gateway.redirect_http, workers, handed)?);
     tcp.map(|((https, plain), redirect)| {
         // Workers take turns at a UNIX socket: there is no SO_REUSEPORT for it.
         let shared: Result<_, _> = sockets.iter().map(UnixListener::try_clone).collect();

@@ -6,9 +6,11 @@
 //! the session table. This is the only file that knows all rooms.
 
 mod doors;
+mod ending;
 mod redirect;
 mod rooms;
 mod start;
+mod supervisor;
 
 use std::net::IpAddr;
 use std::sync::Arc;

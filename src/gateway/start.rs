@@ -1,23 +1,27 @@
 //! Start and drain: what is opened in which order, and how it ends.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
-use tokio::runtime::{self, Handle, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
 use super::doors::{self, Doors, Entry};
+use super::ending::{self, Signals};
 use super::redirect::Redirect;
 use super::rooms::Rooms;
+use super::supervisor::{self, State};
 use super::{Door, House};
 use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
-use crate::accept::{self, Clocks, Connection, Crowd, Entrance, Guests, Handler, ListenError};
+use crate::accept::{
+    self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, ListenError,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::password::PasswordError;
@@ -31,7 +35,7 @@ use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 use crate::wire::{Body, Response};
 
-/// How long exchanges in progress have when the gateway is told to end.
+/// How long the tasks of a command have to end.
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long calls in progress have after that.
@@ -91,15 +95,21 @@ impl Handler for Office {
 /// # Errors
 /// [`GatewayError`], before anything was served.
 pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), GatewayError> {
+    let handed = Handed::from_environment()?;
     let control = runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("control")
         .build()
         .map_err(GatewayError::Threads)?;
-    control.block_on(serve(Arc::new(config), ready))
+    control.block_on(serve(Arc::new(config), handed, ready))
 }
 
-async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayError> {
+async fn serve(
+    config: Arc<Config>,
+    mut handed: Handed,
+    ready: impl FnOnce(),
+) -> Result<(), GatewayError> {
+    let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
     let tls = certificates(&config, &rooms.clock)?.server_config()?;
@@ -110,28 +120,12 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
         crowd: doors::crowd(&config.gateway),
         tasks: tasks.clone(),
     };
-    let doors = doors::open(&config.gateway)?;
-    let runtimes: Vec<Runtime> = doors
-        .iter()
-        .map(|_| runtime::Builder::new_current_thread().enable_all().build())
-        .collect::<Result<_, _>>()
-        .map_err(GatewayError::Threads)?;
+    let doors = doors::open(&config.gateway, &mut handed)?;
     let office = Shutdown::new();
-    open_office(&rooms, &tls, &tasks, &office)?;
+    open_office(&rooms, &tls, &tasks, &office, &mut handed)?;
+    handed.are_all_taken()?;
     let house = Arc::new(House::new(&rooms, &tasks));
-    let mut workers = Vec::new();
-    for (doors, runtime) in doors.into_iter().zip(runtimes) {
-        let worker = Worker {
-            doors,
-            house: house.clone(),
-            panel: Arc::new(config.panel.clone()),
-            connector: connector.clone(),
-            entry: entry.clone(),
-        };
-        let thread = thread::Builder::new().name("worker".to_owned());
-        let running = thread.spawn(move || runtime.block_on(worker.run()));
-        workers.push(running.map_err(GatewayError::Threads)?);
-    }
+    let workers = employ(doors, &config, &house, &connector, &entry)?;
     tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
@@ -141,11 +135,18 @@ async fn serve(config: Arc<Config>, ready: impl FnOnce()) -> Result<(), GatewayE
     ));
     tracing::info!(address = %config.gateway.external_url, sessions = rooms.sessions.count(), "serving");
     ready();
-    told_to_end().await;
-    drain(&tasks).await;
-    // Until here sessions could be ended: what is open while the gateway drains, too.
-    office.begin();
-    office.finished_within(LAST_CALLS).await;
+    supervisor::tell(State::Ready);
+    signals.next().await;
+    let ending = async {
+        ending::drain(&tasks, config.gateway.drain).await;
+        // Until here sessions could be ended: what is open while the gateway drains, too.
+        office.begin();
+        office.finished_within(LAST_CALLS).await;
+    };
+    tokio::select! {
+        () = ending => {}
+        () = ending::at_once(&mut signals) => {}
+    }
     // The workers end with their tasks, so this waits no longer than the drain did.
     let joined =
         tokio::task::spawn_blocking(|| workers.into_iter().for_each(|worker| drop(worker.join())));
@@ -181,6 +182,34 @@ impl House {
     }
 }
 
+/// Starts a worker for each set of doors.
+fn employ(
+    doors: Vec<Doors>,
+    config: &Config,
+    house: &Arc<House>,
+    connector: &Connector,
+    entry: &Entry,
+) -> Result<Vec<JoinHandle<()>>, GatewayError> {
+    let started = doors.into_iter().map(|doors| {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let worker = Worker {
+            doors,
+            house: house.clone(),
+            panel: Arc::new(config.panel.clone()),
+            connector: connector.clone(),
+            entry: entry.clone(),
+            given: config.gateway.drain.exchanges + LAST_CALLS,
+        };
+        let thread = thread::Builder::new().name("worker".to_owned());
+        thread.spawn(move || runtime.block_on(worker.run()))
+    });
+    started
+        .collect::<io::Result<_>>()
+        .map_err(GatewayError::Threads)
+}
+
 /// One thread with a runtime, listeners and connections to the panel of its own.
 struct Worker {
     doors: Doors,
@@ -188,6 +217,8 @@ struct Worker {
     panel: Arc<crate::config::Panel>,
     connector: Connector,
     entry: Entry,
+    /// How long its tasks have in the end.
+    given: Duration,
 }
 
 impl Worker {
@@ -202,7 +233,7 @@ impl Worker {
         self.doors.serve(&door, &self.entry);
         drop((door, self.entry));
         tasks.begun().await;
-        tasks.finished_within(DRAIN).await;
+        tasks.finished_within(self.given).await;
     }
 }
 
@@ -225,6 +256,7 @@ fn open_office(
     tls: &Arc<ServerConfig>,
     tasks: &Shutdown,
     open: &Shutdown,
+    handed: &mut Handed,
 ) -> Result<(), GatewayError> {
     let office = Office {
         management: rooms.management(),
@@ -240,9 +272,12 @@ fn open_office(
         clocks: Clocks::default(),
         shutdown: open.clone(),
     };
-    let socket = accept::bind_unix(&rooms.config.gateway.data_dir.join("management.sock"))?;
+    let socket = accept::bind_unix(
+        &rooms.config.gateway.data_dir.join("management.sock"),
+        handed,
+    )?;
     let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
-    for listener in accept::bind(&addresses, 1)?.into_iter().flatten() {
+    for listener in accept::bind(&addresses, 1, handed)?.into_iter().flatten() {
         open.spawn(accept::serve(listener, entrance.clone()));
     }
     open.spawn(accept::serve_unix(socket, entrance));
@@ -257,32 +292,4 @@ fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, Gat
         ensure_development_pair(&tls.certificate, &tls.key, &[host], clock.wall())?;
     }
     Ok(Certificates::load(&tls.certificate, &tls.key)?)
-}
-
-/// Waits for SIGTERM or SIGINT.
-async fn told_to_end() {
-    let both = signal(SignalKind::terminate()).and_then(|terminate| {
-        signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt))
-    });
-    match both {
-        Ok((mut terminate, mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        }
-        Err(fault) => {
-            // Without them only SIGKILL ends it, which loses nothing that was acknowledged.
-            tracing::error!(%fault, "can't listen for signals");
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-async fn drain(tasks: &Shutdown) {
-    tracing::info!("ending: nothing new is taken, what is in progress is finished");
-    tasks.begin();
-    if !tasks.finished_within(DRAIN).await {
-        tracing::warn!("some exchanges were still open and are broken off");
-    }
 }

@@ -182,7 +182,7 @@ impl Tunnel {
         let reason = tokio::select! {
             biased; // the end of the session wins over bytes that are ready at the same moment
             () = self.exchange.cut().cancelled() => Some(CloseReason::SessionEnded),
-            () = self.shutdown.begun() => Some(CloseReason::Restart),
+            () = self.shutdown.hurried() => Some(CloseReason::Restart),
             () = until_both_end(
                 self.carry_up(from_browser, &mut to_panel),
                 to_browser.carry_down(from_panel),

@@ -2,10 +2,13 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::http1::{Answer, Wire};
@@ -90,21 +93,38 @@ upstream = "{upstream}"
 
     /// Starts it, and waits until it answers.
     pub async fn start(&mut self) {
+        let mut command = binary();
+        command.stdin(Stdio::null());
+        self.run(command);
+        self.answers().await;
+    }
+
+    /// Starts it as a supervisor does that is told of its state at a socket and has listened already.
+    pub async fn start_supervised(&mut self, notify: &Path, listener: TcpListener) {
+        let mut command = Command::new("bash");
+        // The first socket is number 3.
+        let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        command
+            .args(["-c", script])
+            .arg(env!("CARGO_BIN_EXE_portcullis"));
+        command.env("LISTEN_FDS", "1").env("NOTIFY_SOCKET", notify);
+        command.stdin(OwnedFd::from(listener));
+        self.run(command);
+        self.answers().await;
+    }
+
+    fn run(&mut self, mut command: Command) {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let process = binary()
-            .arg("--config")
-            .arg(self.config())
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+        command.arg("--config").arg(self.config()).arg("serve");
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(command.spawn().unwrap());
+    }
+
+    async fn answers(&self) {
         let port = self.port;
         let answers = eventually("the gateway to answer", async || {
             let stream = super::http1::tls(port, &[b"http/1.1"]).await.ok()?;
@@ -125,9 +145,13 @@ upstream = "{upstream}"
 
     /// Ends it as an operator would; its exit code.
     pub async fn stop(&mut self) -> i32 {
-        let id = rustix::process::Pid::from_child(self.process.as_ref().unwrap());
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.ended().await
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(self.process.as_ref().unwrap());
+        kill_process(id, signal).unwrap();
     }
 
     /// Waits until it has ended, as it was told to; its exit code.

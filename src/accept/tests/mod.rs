@@ -179,7 +179,8 @@ struct Server {
 
 impl Server {
     fn start(clocks: Clocks, tls: Option<Arc<ServerConfig>>) -> Self {
-        let mut workers = bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+        let mut workers =
+            bind(&["127.0.0.1:0".parse().unwrap()], 1, &mut Handed::default()).unwrap();
         let listener = workers.remove(0).remove(0);
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();

@@ -375,7 +375,7 @@ async fn a_unix_socket_tells_whose_process_asks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let shutdown = Shutdown::new();
-    let listener = bind_unix(&path).unwrap();
+    let listener = bind_unix(&path, &mut Handed::default()).unwrap();
     let entrance = entrance(Who, None, Clocks::default(), &shutdown);
     shutdown.spawn(serve_unix(listener, entrance));
     let mut stream = UnixStream::connect(&path).await.unwrap();
