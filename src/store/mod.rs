@@ -9,6 +9,7 @@
 
 pub mod change;
 mod copy;
+mod failures;
 mod read;
 mod schema;
 mod seal;
@@ -19,6 +20,7 @@ use sqlx::SqlitePool;
 
 use self::change::{Change, Desk};
 pub use self::copy::{back_up, restore};
+pub use self::failures::Failures;
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 use crate::clock::{Clock, Timestamp};
