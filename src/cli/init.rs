@@ -28,7 +28,7 @@ use crate::model::UserName;
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// What people will type, like panel.example.org; with a port where it is not 443
-    #[arg(long, value_name = "HOST[:PORT]")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = authority)]
     host: Authority,
     /// Where the panel is: http://…, https://… or unix:/path
     #[arg(long, value_name = "URL")]
@@ -200,6 +200,21 @@ fn set(text: &str, section: &str, key: &str, value: &toml::Value) -> Option<Stri
     });
     let text = lines.collect();
     is_set.then_some(text)
+}
+
+/// A host, perhaps with a port, and nothing else.
+fn authority(text: &str) -> Result<Authority, String> {
+    let wrong = "this has to be a host like panel.example.org, or HOST:PORT";
+    let authority: Authority = text.parse().map_err(|_| wrong.to_owned())?;
+    let is_whole = match authority.port_u16() {
+        Some(port) => authority.as_str() == format!("{}:{port}", authority.host()),
+        None => authority.as_str() == authority.host(),
+    };
+    if is_whole {
+        Ok(authority)
+    } else {
+        Err(wrong.to_owned())
+    }
 }
 
 /// Where this machine alone reaches it, if that is what the name says.

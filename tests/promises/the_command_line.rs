@@ -135,6 +135,7 @@ fn a_bad_init_leaves_nothing_behind() {
         ("localhost", "\"]\n[panel]"),
         ("a_b c", "http://127.0.0.1:1"),
         ("x@y", "http://127.0.0.1:1"),
+        ("y:99999", "http://127.0.0.1:1"),
     ] {
         let output = binary()
             .current_dir(folder.path())
@@ -302,7 +303,7 @@ async fn a_restored_store_revives_no_session() {
     let kept = restored["kept"].as_str().unwrap();
     assert!(Path::new(kept).exists());
     gateway.start().await;
-    assert_eq!(ada.get("/echo").await.status, 401);
+    assert_eq!(ada.get("/echo").await.status, 303);
     assert_eq!(
         gateway
             .command(&["user", "show", "later"], None)
@@ -334,7 +335,7 @@ async fn accounts_sessions_and_tokens_are_changed_through_the_running_gateway() 
         gateway.operator(&["session", "end", id])["sessions_ended"],
         1
     );
-    assert_eq!(ada.get("/echo").await.status, 401);
+    assert_eq!(ada.get("/echo").await.status, 303);
     assert_eq!(
         gateway.operator(&["session", "list"]),
         serde_json::json!([])
@@ -345,7 +346,7 @@ async fn accounts_sessions_and_tokens_are_changed_through_the_running_gateway() 
         gateway.operator(&["user", "disable", "ada"])["disabled"],
         true
     );
-    assert_eq!(ada.get("/echo").await.status, 401);
+    assert_eq!(ada.get("/echo").await.status, 303);
     assert_eq!(
         gateway.operator(&["user", "enable", "ada"])["disabled"],
         false
