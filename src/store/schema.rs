@@ -5,10 +5,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlStr;
-use sqlx::SqlitePool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlStr, SqliteConnection, SqlitePool};
 
 use super::{StoreError, failed};
 
@@ -65,6 +64,16 @@ fn pool(size: u32) -> SqlitePoolOptions {
         .max_connections(size)
         .idle_timeout(None)
         .max_lifetime(None)
+        .after_release(|connection, _| Box::pin(is_out_of_its_transaction(connection)))
+}
+
+/// Whether a connection may be used again. When a disk is full, SQLite itself rolls back, and the
+/// driver, whose own rollback then fails, counts a transaction that is no more: every later change
+/// on that connection would be refused for ever.
+async fn is_out_of_its_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback may still be in the queue; this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Whether tables, indexes and all else are exactly what [`VERSIONS`] make.

@@ -14,6 +14,7 @@ mod support;
 mod at_the_door;
 mod clocks;
 mod ended_means_ended;
+mod faults;
 mod flat_memory;
 mod kept;
 mod open;

@@ -113,6 +113,24 @@ upstream = "{upstream}"
         self.answers().await;
     }
 
+    /// Starts it at the end of a script of the shell, which begins it with `exec "$@"`.
+    pub async fn start_by(&mut self, script: &str) {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-ec", script, "bash"]);
+        command.arg(env!("CARGO_BIN_EXE_portcullis"));
+        command.stdin(Stdio::null());
+        self.run(command);
+        self.answers().await;
+    }
+
+    /// A file of its data folder as the gateway sees it, whatever is mounted there.
+    pub fn within(&self, name: &str) -> PathBuf {
+        let folder = self.data_dir();
+        let folder = folder.strip_prefix("/").unwrap();
+        let root = format!("/proc/{}/root", self.process_id());
+        Path::new(&root).join(folder).join(name)
+    }
+
     fn run(&mut self, mut command: Command) {
         let log = File::options()
             .create(true)
