@@ -17,6 +17,7 @@ mod ended_means_ended;
 mod flat_memory;
 mod kept;
 mod open;
+mod panels;
 mod race;
 mod the_end;
 mod the_panel_side;
