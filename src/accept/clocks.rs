@@ -4,12 +4,10 @@
 //! the clock on a request body belongs to whoever reads it.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The limits, together, so that tests can shorten them.
@@ -91,80 +89,6 @@ impl Deadline {
             }
             alarm.as_mut().reset(at);
         }
-    }
-}
-
-/// The client's preface (RFC 9113 §3.4), for which the HTTP/2 server has no clock.
-const PREFACE_LENGTH: usize = 24;
-
-/// Bytes of an HTTP/2 connection, whose preface must arrive in time. After it the pings watch.
-#[derive(Debug)]
-pub(super) struct Preface<S> {
-    io: S,
-    missing: usize,
-    deadline: Deadline,
-}
-
-impl<S> Preface<S> {
-    pub(super) fn new(io: S, within: Duration) -> Self {
-        let mut deadline = Deadline::default();
-        deadline.set(within);
-        Self {
-            io,
-            missing: PREFACE_LENGTH,
-            deadline,
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Preface<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.io).poll_read(cx, buf) {
-            Poll::Pending if self.missing > 0 => {
-                ready!(self.deadline.poll_passed(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            polled => {
-                let read = buf.filled().len().saturating_sub(before);
-                self.missing = self.missing.saturating_sub(read);
-                polled
-            }
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Preface<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
     }
 }
 

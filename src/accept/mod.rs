@@ -17,6 +17,7 @@ mod framing;
 mod handed;
 mod head;
 mod head_check;
+mod http2_watch;
 mod introduction;
 mod listen;
 mod protocol;

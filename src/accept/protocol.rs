@@ -15,10 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
 use super::answer::answer;
-use super::clocks::{Clocks, Preface};
+use super::clocks::Clocks;
 use super::connection::Connection;
 use super::fault::HeadFault;
 use super::head_check::HeadCheck;
+use super::http2_watch::Http2Watch;
 use super::{FIELD_LIMIT, HEAD_LIMIT, Handler};
 use crate::shutdown::Shutdown;
 
@@ -79,7 +80,7 @@ where
     H: Handler,
 {
     let connection = Arc::clone(&service.connection);
-    let io = Preface::new(io, service.clocks.first_byte);
+    let io = Http2Watch::new(io, Arc::clone(&connection), service.clocks.first_byte);
     let handler = service.handler.clone();
     let answering = service_fn(move |request| {
         answer(

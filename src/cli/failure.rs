@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Refused(anyhow::Error),
     /// Bad configuration that has been printed already: exit code 2, and no further word.
     Told,
+    /// Nobody reads what is printed any more: exit code 1, and no further word.
+    Unread,
 }
 
 /// What a command comes to.
@@ -31,7 +33,7 @@ impl Failure {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Told => 2,
-            Self::Refused(_) => 1,
+            Self::Refused(_) | Self::Unread => 1,
         }
     }
 }

@@ -4,14 +4,17 @@
 //! of the gateway that runs, else in this process on the store itself. So a command can do nothing that
 //! a call can't, and does it in the same way.
 
+mod audit;
 mod check;
 mod client;
 mod demo;
 mod failure;
 mod legacy_panel;
 mod output;
+mod pages;
 mod password;
 mod serve;
+mod session;
 mod settings;
 mod token;
 mod user;
@@ -19,14 +22,24 @@ mod user;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::failure::Done;
 use self::settings::Settings;
 
 /// A session gateway for admin panels that you can't change.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, max_term_width = 100)]
+#[command(
+    name = "portcullis",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 bad usage or bad configuration.\n\n\
+                  At 3 a.m.:\n  \
+                  portcullis user logout ada             end every session of ada, now\n  \
+                  portcullis user password ada           a new password, which ends them too\n  \
+                  portcullis user logout --everyone      end everybody's\n  \
+                  portcullis audit list --follow         who does what"
+)]
 struct Portcullis {
     #[command(flatten)]
     settings: Settings,
@@ -37,17 +50,36 @@ struct Portcullis {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a small legacy panel and the gateway in front of it, to try things out
+    #[command(after_help = "Example:\n  portcullis demo --data-dir /tmp/demo")]
     Demo(demo::Demo),
     /// Run the gateway
+    #[command(
+        after_help = "SIGTERM ends it in good order. RUST_LOG says how much it tells, on the standard error.\n\n\
+                      Example:\n  portcullis serve --config /etc/portcullis/portcullis.toml"
+    )]
     Serve,
     /// Read the configuration and name every fault in it
     Check(Form),
-    /// Add people, list them, set passwords, end sessions
+    /// Add people, list and change them, set passwords, end sessions
     #[command(subcommand)]
     User(user::User),
+    /// See who is signed in where, and end single sessions
+    #[command(subcommand)]
+    Session(session::Session),
     /// Make tokens for programs that call the management API
     #[command(subcommand)]
     Token(token::Token),
+    /// Read who did what to whom
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Print a script that completes commands in your shell
+    #[command(after_help = "Example:\n  \
+                      portcullis completions bash > /etc/bash_completion.d/portcullis")]
+    Completions(pages::Completions),
+    /// Print or write the manual pages
+    #[command(after_help = "Examples:\n  portcullis man | man -l -\n  \
+                      portcullis man /usr/local/share/man/man1")]
+    Man(pages::Manual),
 }
 
 /// In which form data is printed.
@@ -66,7 +98,8 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             let words = failure.to_string();
             if !words.is_empty() {
-                eprintln!("{words}");
+                let lines: Vec<_> = words.lines().map(output::tame).collect();
+                output::aside(&lines.join("\n"));
             }
             ExitCode::from(failure.code())
         }
@@ -80,7 +113,11 @@ impl Command {
             Self::Serve => serve::run(settings),
             Self::Check(form) => check::run(settings, form),
             Self::User(user) => waiting_for(user.run(settings)),
+            Self::Session(session) => waiting_for(session.run(settings)),
             Self::Token(token) => waiting_for(token.run(settings)),
+            Self::Audit(audit) => waiting_for(audit.run(settings)),
+            Self::Completions(completions) => completions.run(Portcullis::command()),
+            Self::Man(manual) => manual.run(Portcullis::command()),
         }
     }
 }
@@ -96,8 +133,6 @@ fn waiting_for<T>(command: impl Future<Output = Done<T>>) -> Done<T> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -136,7 +171,17 @@ mod tests {
             ("token add t --scope everything", false),
             ("token add t --scope read --expires soon", false),
             ("token add t", false),
-            ("init", false),
+            ("user disable ada", true),
+            ("user reset-second-factor ada --json", true),
+            ("user remove", false),
+            ("session list --user ada", true),
+            ("session end", false),
+            ("token remove t", true),
+            ("audit list --follow --after 3 --json", true),
+            ("audit list --after -1", false),
+            ("completions bash", true),
+            ("completions", false),
+            ("man", true),
             ("", false),
         ] {
             let words = std::iter::once("portcullis").chain(line.split_whitespace());

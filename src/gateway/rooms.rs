@@ -117,6 +117,7 @@ impl Rooms {
             self.users.clone(),
             self.revoker.clone(),
             self.store.clone(),
+            self.sessions.clone(),
             self.config.clone(),
             self.clock.clone(),
         )

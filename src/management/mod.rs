@@ -5,12 +5,19 @@
 //! gateway runs. Behind them is one table of calls (`calls`), and behind that the same verbs as
 //! behind the pages: a revocation is the same function everywhere.
 
+mod audit;
 mod caller;
 mod calls;
+mod member;
+mod once;
+mod openapi;
 mod order;
 mod people;
 mod refusal;
 mod revocations;
+mod sessions;
+mod shape;
+mod state;
 mod token;
 mod tokens;
 
@@ -18,7 +25,7 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use self::caller::Door;
 use self::calls::Access;
@@ -28,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::User;
 use crate::revoke::Revoker;
+use crate::session::Sessions;
 use crate::store::Store;
 use crate::users::Users;
 use crate::wire::{Body, Problem, Request, Response};
@@ -43,6 +51,7 @@ struct Verbs {
     users: Users,
     revoker: Revoker,
     store: Store,
+    sessions: Sessions,
     config: Arc<Config>,
     clock: Clock,
 }
@@ -53,6 +62,7 @@ impl Management {
         users: Users,
         revoker: Revoker,
         store: Store,
+        sessions: Sessions,
         config: Arc<Config>,
         clock: Clock,
     ) -> Self {
@@ -61,6 +71,7 @@ impl Management {
                 users,
                 revoker,
                 store,
+                sessions,
                 config,
                 clock,
             }),
@@ -88,19 +99,23 @@ impl Management {
     async fn carry_out(&self, door: Door, request: Request) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         caller::refuse_browsers(door, &head.headers)?;
-        let (call, user) = calls::find(&head.method, head.uri.path())?;
+        let (call, segment) = calls::find(&head.method, head.uri.path())?;
         let verbs = &self.verbs;
         let now = verbs.clock.now();
         let caller = caller::admit(door, call.access, &head.headers, &verbs.store, now).await?;
-        let order = Order {
+        let mut order = Order {
             caller,
-            user: user.map(str::to_owned),
+            segment: segment.map(str::to_owned),
+            query: Fields::of_query(head.uri.query(), call.query)?,
             // What anybody may ask has no body, and so nobody can make it wait for one.
             body: match call.access {
-                Access::Anyone => Fields::default(),
-                Access::Scope(_) | Access::Owner => Fields::read(&head.headers, body).await?,
+                Access::Anyone => Fields::none(call.body),
+                Access::Scope(_) | Access::Owner => {
+                    Fields::read(&head.headers, body, call.body).await?
+                }
             },
         };
+        order.takes_nothing_else(call)?;
         (call.carry_out)(Arc::clone(verbs), order).await
     }
 }
@@ -112,11 +127,6 @@ impl Verbs {
         let user = self.store.user(&name).await.map_err(refusal::of_store)?;
         user.ok_or_else(refusal::unknown_user)
     }
-}
-
-/// `GET /healthz`: the process is there and answers.
-fn alive() -> Response {
-    answer_json(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
 fn answer_json(status: StatusCode, value: &Value) -> Response {

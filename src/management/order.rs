@@ -1,34 +1,59 @@
-//! What a call asks for, read once: its user and its body.
+//! What a call asks for, read once: the segment of its path, its query and its body.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use super::caller::Caller;
+use super::calls::Call;
+use super::member::Member;
+use super::once::Once;
 use crate::model::UserName;
 use crate::wire::{Body, Problem, body};
 
 /// A call by somebody who may make it.
 pub(super) struct Order {
     pub(super) caller: Caller,
-    /// The segment of the path that names a user, as written there.
-    pub(super) user: Option<String>,
+    /// The segment of the path that the call leaves open, as written there.
+    pub(super) segment: Option<String>,
+    pub(super) query: Fields,
     pub(super) body: Fields,
 }
 
-/// The members of a JSON object. Asked for one by one; what is wrong with any of them is collected.
-#[derive(Debug, Default)]
+/// The members of a JSON object, or of a query. Asked for one by one; what is wrong with any of them
+/// is collected. A call asks for every member that it declares and for no other.
+#[derive(Debug)]
 pub(super) struct Fields {
     members: Map<String, Value>,
-    known: Vec<&'static str>,
+    declared: &'static [Member],
+    asked: Vec<&'static str>,
     faults: Vec<(String, String)>,
+    refusal: StatusCode,
 }
 
 impl Order {
+    /// Refuses members where the call declares none: its handler does not look for them.
+    ///
+    /// # Errors
+    /// As [`Fields::finish`].
+    pub(super) fn takes_nothing_else(&mut self, call: &Call) -> Result<(), Problem> {
+        if call.query.is_empty() {
+            self.query.finish()?;
+        }
+        if call.body.is_empty() {
+            self.body.finish()?;
+        }
+        Ok(())
+    }
+
     /// The user whom the path names; `None` for a text that is nobody's name.
     pub(super) fn user(&self) -> Option<UserName> {
-        let text = percent_decoded(self.user.as_deref()?)?;
-        UserName::parse(&text).ok()
+        UserName::parse(&self.segment()?).ok()
+    }
+
+    /// The open segment, decoded; `None` for bad encoding.
+    pub(super) fn segment(&self) -> Option<String> {
+        percent_decoded(self.segment.as_deref()?)
     }
 }
 
@@ -38,25 +63,75 @@ impl Fields {
     /// # Errors
     /// 413 for more than [`MOST_BYTES`], 415 for another type than JSON, 400 for what is no JSON, 422
     /// for JSON that is no object.
-    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Problem> {
+    pub(super) async fn read(
+        headers: &HeaderMap,
+        body: Body,
+        declared: &'static [Member],
+    ) -> Result<Self, Problem> {
         let bytes = body::whole(body, MOST_BYTES).await?;
         if bytes.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self::none(declared));
         }
         if !is_json(headers) {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON")
                 .detail("send the body with Content-Type: application/json"));
         }
-        let value: Value = serde_json::from_slice(&bytes).map_err(|fault| {
+        let Once(value) = serde_json::from_slice(&bytes).map_err(|fault| {
             Problem::new(StatusCode::BAD_REQUEST, "bad JSON")
-                .detail(format!("the body is no JSON: {fault}"))
+                .detail(format!("the body can't be read as JSON: {fault}"))
         })?;
         match value {
             Value::Object(members) => Ok(Self {
                 members,
-                ..Self::default()
+                ..Self::none(declared)
             }),
-            _ => Err(unprocessable("the body has to be a JSON object, like {}")),
+            _ => Err(
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not possible")
+                    .detail("the body has to be a JSON object, like {}"),
+            ),
+        }
+    }
+
+    /// Reads the query of a target: `name=value` pairs, each name once.
+    ///
+    /// # Errors
+    /// 400 for bad encoding and for a name that is given twice.
+    pub(super) fn of_query(
+        query: Option<&str>,
+        declared: &'static [Member],
+    ) -> Result<Self, Problem> {
+        let bad =
+            |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad query").detail(detail);
+        let mut members = Map::new();
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (percent_decoded(name), percent_decoded(value)) else {
+                return Err(bad("the percent-encoding of the query is broken".to_owned()));
+            };
+            if members.contains_key(&name) {
+                return Err(bad(format!("{name} is given twice")).field("field", name));
+            }
+            members.insert(name, Value::String(value));
+        }
+        Ok(Self {
+            members,
+            refusal: StatusCode::BAD_REQUEST,
+            ..Self::none(declared)
+        })
+    }
+
+    /// A body without members.
+    pub(super) fn none(declared: &'static [Member]) -> Self {
+        Self {
+            members: Map::new(),
+            declared,
+            asked: Vec::new(),
+            faults: Vec::new(),
+            refusal: StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -87,6 +162,19 @@ impl Fields {
         }
     }
 
+    /// The same where `null` means that there shall be none.
+    pub(super) fn parsed_or_null<T, E: ToString>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.take(name);
+            return Some(None);
+        }
+        self.parsed(name, parse).map(Some)
+    }
+
     /// A text as it is, whatever is in it: for passwords, which are judged by others.
     pub(super) fn verbatim(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
@@ -115,14 +203,11 @@ impl Fields {
         Some(list)
     }
 
-    /// `true` or `false`; absent is `false`.
-    pub(super) fn flag(&mut self, name: &'static str) -> bool {
-        match self.take(name) {
-            None => false,
-            Some(Value::Bool(flag)) => flag,
-            Some(_) => self
-                .fault(name, "this has to be true or false")
-                .unwrap_or(false),
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            _ => self.fault(name, "this has to be true or false"),
         }
     }
 
@@ -142,12 +227,21 @@ impl Fields {
     }
 
     /// # Errors
-    /// 422 that names every field with what is wrong about it, unknown fields included.
+    /// 422, or 400 for a query, that names every field with what is wrong about it, unknown fields
+    /// included.
     pub(super) fn finish(&mut self) -> Result<(), Problem> {
+        debug_assert!(
+            self.declared
+                .iter()
+                .all(|member| self.asked.contains(&member.name)),
+            "a member is declared and not asked for: {:?}",
+            self.declared
+        );
         let unknown = std::mem::take(&mut self.members);
         for (name, _) in unknown {
-            let known = match self.known.as_slice() {
-                [] => "this call takes no body".to_owned(),
+            let known: Vec<&str> = self.declared.iter().map(|member| member.name).collect();
+            let known = match known.as_slice() {
+                [] => "this call takes none".to_owned(),
                 known => format!(
                     "this call does not know it; possible are {}",
                     known.join(", ")
@@ -158,7 +252,9 @@ impl Fields {
         let Some((first, why)) = self.faults.first() else {
             return Ok(());
         };
-        let problem = unprocessable(&format!("{first}: {why}")).field("field", first.as_str());
+        let problem = Problem::new(self.refusal, "not possible")
+            .detail(format!("{first}: {why}"))
+            .field("field", first.as_str());
         let all = self
             .faults
             .iter()
@@ -167,13 +263,13 @@ impl Fields {
     }
 
     fn take(&mut self, name: &'static str) -> Option<Value> {
-        self.known.push(name);
+        debug_assert!(
+            self.declared.iter().any(|member| member.name == name),
+            "{name} is asked for and not declared"
+        );
+        self.asked.push(name);
         self.members.remove(name).filter(|value| !value.is_null())
     }
-}
-
-fn unprocessable(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not possible").detail(detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -210,7 +306,15 @@ mod tests {
 
     use http_body_util::BodyExt;
 
+    use super::super::member::Kind;
     use super::*;
+
+    const MEMBERS: &[Member] = &[
+        Member::optional("a", Kind::Line, "a text"),
+        Member::optional("b", Kind::Line, "a text"),
+        Member::optional("c", Kind::Flag, "yes or no"),
+        Member::needed("e", Kind::Line, "a text"),
+    ];
 
     async fn read(body: &str) -> Result<Fields, Problem> {
         let mut headers = HeaderMap::new();
@@ -218,7 +322,7 @@ mod tests {
             CONTENT_TYPE,
             HeaderValue::from_static("application/json; charset=utf-8"),
         );
-        Fields::read(&headers, Body::from(body.to_owned())).await
+        Fields::read(&headers, Body::from(body.to_owned()), MEMBERS).await
     }
 
     fn status<T>(result: Result<T, Problem>) -> u16 {
@@ -236,6 +340,8 @@ mod tests {
             ("{}{}", 400),
             ("[]", 422),
             ("null", 422),
+            ("{\"a\": \"x\", \"a\": \"y\"}", 400),
+            ("{\"a\": {\"b\": 1, \"b\": 2}}", 400),
             (&"[".repeat(10_000), 400),
             (&" ".repeat(MOST_BYTES + 1), 413),
         ] {
@@ -252,15 +358,15 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            let read = Fields::read(&headers, Body::from("{}")).await;
+            let read = Fields::read(&headers, Body::from("{}"), MEMBERS).await;
             assert_eq!(status(read), 415, "{kind}");
         }
         assert_eq!(
-            status(Fields::read(&HeaderMap::new(), Body::from("{}")).await),
+            status(Fields::read(&HeaderMap::new(), Body::from("{}"), MEMBERS).await),
             415
         );
         assert_eq!(
-            status(Fields::read(&HeaderMap::new(), Body::empty()).await),
+            status(Fields::read(&HeaderMap::new(), Body::empty(), MEMBERS).await),
             200
         );
     }
@@ -272,7 +378,7 @@ mod tests {
             .unwrap();
         assert_eq!(fields.text("a", 5), None);
         assert_eq!(fields.text("b", 5), None);
-        assert!(!fields.flag("c"));
+        assert_eq!(fields.flag("c"), None);
         let absent = fields.text("e", 5);
         assert_eq!(fields.needed("e", absent), None);
         let response = fields.finish().unwrap_err().into_response();
@@ -287,6 +393,27 @@ mod tests {
             .collect();
         assert_eq!(named, ["a", "b", "c", "e", "d"]);
         assert_eq!(document["field"], "a");
+    }
+
+    #[test]
+    fn a_query_names_each_thing_once() {
+        for (query, expected) in [
+            (None, 200),
+            (Some(""), 200),
+            (Some("a=1&b=x%20y"), 200),
+            (Some("a=1&a=1"), 400),
+            (Some("a=%f"), 400),
+            (Some("f=1"), 400),
+        ] {
+            let read = Fields::of_query(query, MEMBERS).and_then(|mut fields| {
+                for member in ["a", "b", "e"] {
+                    fields.text(member, 9);
+                }
+                fields.flag("c");
+                fields.finish()
+            });
+            assert_eq!(status(read), expected, "{query:?}");
+        }
     }
 
     #[test]

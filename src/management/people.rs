@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 use super::order::Order;
 use super::{Verbs, answer_json, refusal, revocations};
 use crate::model::{FactorKind, Role, User, UserName};
+use crate::revoke::Outcome;
 use crate::secret::Secret;
 use crate::store::Person;
-use crate::users::{SetupLink, UsersError};
+use crate::users::{Edit, SetupLink, UsersError};
 use crate::wire::{Problem, Response};
 
 /// Everybody, by name.
-pub(super) async fn list(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
-    order.body.finish()?;
+pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {
     let people = verbs.users.list().await.map_err(refusal::of_users)?;
     let people: Vec<Value> = people.iter().map(person).map(Value::Object).collect();
     Ok(answer_json(StatusCode::OK, &Value::Array(people)))
@@ -58,6 +58,47 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     Ok(answer_json(StatusCode::CREATED, &Value::Object(document)))
 }
 
+/// One user.
+pub(super) async fn show(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
+    let name = verbs.user(&order).await?.name;
+    verbs.person(&name).await
+}
+
+/// Changes what is given. What is so already is left as it is, and no session ends for it.
+pub(super) async fn edit(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
+    let body = &mut order.body;
+    let edit = Edit {
+        role: body.parsed("role", str::parse::<Role>),
+        email: body.parsed_or_null("email", email),
+        disabled: body.flag("disabled"),
+    };
+    body.finish()?;
+    let user = verbs.user(&order).await?;
+    let actor = order.caller.actor();
+    match verbs.users.edit(&user.name, edit, actor).await {
+        Ok(_) => verbs.person(&user.name).await,
+        Err(fault) => Err(unchanged(&user, fault)),
+    }
+}
+
+/// Removes a user.
+pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
+    let user = verbs.user(&order).await?;
+    let removed = verbs.users.remove(&user.name, order.caller.actor()).await;
+    ended(&user, removed)
+}
+
+/// Takes every second factor away.
+pub(super) async fn reset_second_factor(
+    verbs: Arc<Verbs>,
+    order: Order,
+) -> Result<Response, Problem> {
+    let user = verbs.user(&order).await?;
+    let actor = order.caller.actor();
+    let reset = verbs.users.reset_second_factor(&user.name, actor).await;
+    ended(&user, reset)
+}
+
 /// Sets a password, and with that ends every session of the user.
 pub(super) async fn set_password(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
     let body = &mut order.body;
@@ -69,19 +110,27 @@ pub(super) async fn set_password(verbs: Arc<Verbs>, mut order: Order) -> Result<
     };
     let user = verbs.user(&order).await?;
     let actor = order.caller.actor();
-    match verbs.users.set_password(&user.name, password, actor).await {
-        Err(UsersError::Revoke(fault)) => revocations::answer(Some(&user), Err(fault)),
-        Err(fault) => Err(refusal::of_users(fault)),
-        Ok(outcome) => revocations::answer(Some(&user), Ok(outcome)),
+    let set = verbs.users.set_password(&user.name, password, actor).await;
+    ended(&user, set)
+}
+
+/// What became of a change that ends every session of its user.
+fn ended(user: &User, outcome: Result<Outcome, UsersError>) -> Result<Response, Problem> {
+    match outcome {
+        Ok(outcome) => revocations::answer(Some(user), Ok(outcome)),
+        Err(fault) => Err(unchanged(user, fault)),
+    }
+}
+
+fn unchanged(user: &User, fault: UsersError) -> Problem {
+    match fault {
+        UsersError::Revoke(fault) => revocations::unanswered(Some(user), fault),
+        fault => refusal::of_users(fault),
     }
 }
 
 /// A new one-time link; the one before is dead.
-pub(super) async fn renew_setup_link(
-    verbs: Arc<Verbs>,
-    mut order: Order,
-) -> Result<Response, Problem> {
-    order.body.finish()?;
+pub(super) async fn renew_setup_link(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let user: User = verbs.user(&order).await?;
     let actor = order.caller.actor();
     let link = verbs.users.renew_setup_link(&user, actor).await;
@@ -94,6 +143,11 @@ pub(super) async fn renew_setup_link(
 }
 
 impl Verbs {
+    async fn person(&self, name: &UserName) -> Result<Response, Problem> {
+        let found = self.users.person(name).await.map_err(refusal::of_users)?;
+        Ok(answer_json(StatusCode::OK, &Value::Object(person(&found))))
+    }
+
     fn setup_url(&self, link: &SetupLink) -> String {
         let path = format!("/.portcullis/setup?token={}", link.token.expose());
         self.config.gateway.external_url.join(&path)

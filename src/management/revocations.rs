@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::order::Order;
 use super::{Verbs, answer_json, refusal};
-use crate::model::{Action, Event, User};
+use crate::model::{Action, Event, SessionId, User};
 use crate::revoke::{Outcome, RevokeError};
 use crate::store::StoreError;
 use crate::wire::{Problem, Response};
@@ -21,7 +21,7 @@ pub(super) async fn password_changed(
     let body = &mut order.body;
     let source = body.text("source", LONGEST_TEXT);
     let reason = body.text("reason", LONGEST_TEXT);
-    if body.flag(DEMAND) {
+    if body.flag(DEMAND) == Some(true) {
         body.fault::<()>(
             DEMAND,
             "demanding a new password is not built yet; leave it out, or send false",
@@ -42,9 +42,8 @@ pub(super) async fn password_changed(
 /// The same without a change of password.
 pub(super) async fn end_users_sessions(
     verbs: Arc<Verbs>,
-    mut order: Order,
+    order: Order,
 ) -> Result<Response, Problem> {
-    order.body.finish()?;
     let user = verbs.user(&order).await?;
     let event = Event::about(order.caller.actor(), Action::SessionsEnded, &user.name);
     let outcome = verbs.revoker.end_user(&user, event).await;
@@ -52,13 +51,24 @@ pub(super) async fn end_users_sessions(
 }
 
 /// Everybody's.
-pub(super) async fn end_all_sessions(
-    verbs: Arc<Verbs>,
-    mut order: Order,
-) -> Result<Response, Problem> {
-    order.body.finish()?;
+pub(super) async fn end_all_sessions(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let event = Event::general(order.caller.actor(), Action::SessionsEnded).detail("of every user");
     answer(None, verbs.revoker.end_everyone(event).await)
+}
+
+/// One session.
+pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
+    let session = order
+        .segment()
+        .and_then(|id| verbs.sessions.by_id(&SessionId::from_text(id)))
+        .ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "unknown session")
+                .detail("there is no live session of this id; it may have ended already")
+        })?;
+    let user = session.user();
+    let event = Event::about(order.caller.actor(), Action::SessionEnded, &user.name);
+    let outcome = verbs.revoker.end_session(&session, event).await;
+    answer(Some(user), outcome)
 }
 
 /// Success only when it is on disk and in force on every node; else 503 with what is known.
@@ -76,13 +86,18 @@ pub(super) fn answer(
             user,
             &outcome,
         )),
-        Err(RevokeError::Store(StoreError::NoSuchUser)) => Err(refusal::unknown_user()),
-        Err(fault) => {
-            let problem = unfinished(&fault.to_string()).referenced();
-            tracing::error!(reference = problem.reference(), %fault, "a revocation failed");
-            Err(with_fields(problem, user, &nothing_done(user)))
-        }
+        Err(fault) => Err(unanswered(user, fault)),
     }
+}
+
+/// A revocation of which nothing can be promised.
+pub(super) fn unanswered(user: Option<&User>, fault: RevokeError) -> Problem {
+    if let RevokeError::Store(StoreError::NoSuchUser) = fault {
+        return refusal::unknown_user();
+    }
+    let problem = unfinished(&fault.to_string()).referenced();
+    tracing::error!(reference = problem.reference(), %fault, "a revocation failed");
+    with_fields(problem, user, &nothing_done(user))
 }
 
 fn unfinished(why: &str) -> Problem {

@@ -124,16 +124,14 @@ struct Facts {
 
 impl Facts {
     async fn read(desk: &Desk, session: Arc<Session>) -> Result<Self, Problem> {
-        let people = desk.users.list().await;
-        let people = people.map_err(|cause| failed("reading an account", &cause))?;
-        let me = people
-            .iter()
-            .find(|person| person.user.id == session.user().id);
-        let factor = match me {
-            Some(me) if !me.second_factors.is_empty() => view::Factor::App {
+        let me = desk.users.person(&session.user().name).await;
+        let me = me.map_err(|cause| failed("reading an account", &cause))?;
+        let factor = if me.second_factors.is_empty() {
+            view::Factor::None
+        } else {
+            view::Factor::App {
                 recovery_codes: me.recovery_codes,
-            },
-            _ => view::Factor::None,
+            }
         };
         Ok(Self {
             all: desk.sessions.of(session.user().id),

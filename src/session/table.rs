@@ -143,6 +143,15 @@ impl Sessions {
         self.of(user).into_iter().find(|session| session.id() == id)
     }
 
+    /// The live session of this public name. Looks through all: for the rare call, not for requests.
+    pub fn by_id(&self, id: &SessionId) -> Option<Arc<Session>> {
+        let now = self.0.clock.now();
+        let mut all = self.0.by_token.iter();
+        let found = all.find(|entry| entry.id() == id)?;
+        found.check(now, &self.0.limits).ok()?;
+        Some(Arc::clone(&found))
+    }
+
     /// Every live session, the newest first.
     pub fn all(&self) -> Vec<Arc<Session>> {
         let now = self.0.clock.now();

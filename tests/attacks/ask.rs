@@ -147,11 +147,13 @@ pub(crate) async fn send(http2: &Http2, request: Request<()>, body: &'static [u8
     })
 }
 
+/// What an HTTP/2 client begins with.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
 /// Asks for a path over HTTP/2 in frames made by hand, as no client library would. Whether it is
 /// answered; otherwise the stream, or the connection, is broken off as a protocol error.
 pub(crate) async fn answer_to_raw_path(arena: &Arena, path: &[u8]) -> bool {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     let fields = [
         literal(b":method", b"GET"),
         literal(b":scheme", b"https"),
@@ -181,13 +183,13 @@ pub(crate) async fn answer_to_raw_path(arena: &Arena, path: &[u8]) -> bool {
 }
 
 /// A field in its plainest form (RFC 7541 §6.2.2).
-fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+pub(crate) fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     let length = |text: &[u8]| u8::try_from(text.len()).unwrap();
     [&[0, length(name)], name, &[length(value)], value].concat()
 }
 
 /// The types of the whole frames in these bytes.
-fn kinds(mut bytes: &[u8]) -> impl Iterator<Item = u8> {
+pub(crate) fn kinds(mut bytes: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let head = bytes.get(..9)?;
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);

@@ -15,7 +15,7 @@ const PROXY: &str = "127.0.0.2";
 const STRANGER: &str = "127.0.0.3";
 const TRUST: &str = r#"trusted_proxies = ["127.0.0.2/32", "10.0.0.0/8"]"#;
 
-async fn connect_from(from: &str, port: u16) -> TcpStream {
+pub(crate) async fn connect_from(from: &str, port: u16) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket
         .bind(SocketAddr::new(from.parse().unwrap(), 0))
@@ -25,11 +25,11 @@ async fn connect_from(from: &str, port: u16) -> TcpStream {
 }
 
 /// A TLS connection that begins with some bytes before TLS.
-async fn tls_after(from: &str, port: u16, introduction: &[u8]) -> Option<Wire> {
+pub(crate) async fn tls_after(from: &str, port: u16, introduction: &[u8]) -> Option<Wire> {
     let mut stream = connect_from(from, port).await;
-    tokio::io::AsyncWriteExt::write_all(&mut stream, introduction)
-        .await
-        .unwrap();
+    // Who is turned away may notice here already.
+    let sending = tokio::io::AsyncWriteExt::write_all(&mut stream, introduction);
+    sending.await.ok()?;
     let name = ServerName::try_from("localhost").unwrap();
     let stream = soon("TLS", trusting(&[b"http/1.1"]).connect(name, stream)).await;
     stream.ok().map(Wire::over)

@@ -17,7 +17,8 @@ const INSIDE: Duration = Duration::from_millis(100);
 /// A gateway that asks ada for her password alone.
 async fn scene() -> (Panel, Gateway) {
     let panel = Panel::start().await;
-    let gateway = Gateway::with(&panel, "[second_factor]\nrequired = false", RULES).await;
+    let sections = "[second_factor]\nrequired = false\n[password]\nhistory = 0";
+    let gateway = Gateway::with(&panel, sections, RULES).await;
     gateway.add_with_password("ada");
     (panel, gateway)
 }

@@ -55,10 +55,10 @@ impl Add {
         let Value::String(link) = member("setup_url") else {
             return output::line(&format!("{} ({}) is added.", self.name, self.role));
         };
-        eprintln!(
+        output::aside(&format!(
             "{} ({}) is added. This link sets a password, once, within a day:",
             self.name, self.role
-        );
+        ));
         output::line(&link)
     }
 }

@@ -12,6 +12,7 @@ use crate::model::UserName;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Logout {
+    /// Whose sessions end
     #[arg(value_parser = UserName::parse, required_unless_present = "everyone", conflicts_with = "everyone")]
     name: Option<UserName>,
     /// Everybody's sessions
@@ -26,7 +27,7 @@ impl Logout {
         let client = Client::reach(&settings.read()?).await?;
         let (path, whose) = match &self.name {
             Some(name) => (
-                format!("/v1/users/{}/sessions", segment(name)),
+                format!("/v1/users/{}/sessions", segment(name.as_str())),
                 name.as_str(),
             ),
             None => ("/v1/sessions".to_owned(), "everybody"),

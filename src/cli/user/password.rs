@@ -13,6 +13,7 @@ use crate::model::UserName;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Password {
+    /// Whose password it is
     #[arg(value_parser = UserName::parse)]
     name: UserName,
     /// Read the password from the standard input
@@ -36,7 +37,7 @@ impl Password {
             password::prompted(self.name.as_str())?
         };
         let client = Client::reach(&config).await?;
-        let path = format!("/v1/users/{}/password", segment(&self.name));
+        let path = format!("/v1/users/{}/password", segment(self.name.as_str()));
         let body = json!({ "password": password.expose() });
         let mut outcome = client.call(Method::PUT, &path, Some(body)).await?;
         if self.form.json {
@@ -45,11 +46,11 @@ impl Password {
             }
             return output::document(&outcome);
         }
-        eprintln!(
+        output::aside(&format!(
             "The password of {} is set. {}",
             self.name,
             ended(self.name.as_str(), &outcome)
-        );
+        ));
         if self.generate {
             output::line(password.expose())?;
         }

@@ -9,6 +9,8 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+mod people;
+
 use super::{Door, Management};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::Config;
@@ -46,7 +48,7 @@ async fn house() -> House {
     let passwords = Passwords::with_costs(64, 1).unwrap();
     let login = Login::new(
         store.clone(),
-        sessions,
+        sessions.clone(),
         passwords.clone(),
         &config,
         clock.clone(),
@@ -61,7 +63,7 @@ async fn house() -> House {
     );
     House {
         _folder: folder,
-        management: Management::new(users, revoker, store.clone(), config, clock),
+        management: Management::new(users, revoker, store.clone(), sessions, config, clock),
         store,
         hand,
     }
@@ -124,15 +126,25 @@ impl House {
 }
 
 /// Every call with the scope that it needs; `None` for those of the owner alone.
-const CALLS: [(&str, &str, Option<&str>); 8] = [
+const CALLS: &[(&str, &str, Option<&str>)] = &[
     ("POST", "/v1/users/ada/password-changed", Some("revoke")),
     ("DELETE", "/v1/users/ada/sessions", Some("revoke")),
     ("DELETE", "/v1/sessions", Some("revoke")),
     ("GET", "/v1/users", Some("read")),
     ("POST", "/v1/users", Some("users")),
     ("PUT", "/v1/users/ada/password", Some("users")),
-    ("POST", "/v1/users/ada/setup-link", None),
+    ("POST", "/v1/users/ada/setup-link", Some("users")),
+    ("DELETE", "/v1/sessions/x", Some("revoke")),
+    ("GET", "/v1/sessions", Some("read")),
+    ("GET", "/v1/users/ada/sessions", Some("read")),
+    ("GET", "/v1/users/ada", Some("read")),
+    ("PATCH", "/v1/users/ada", Some("users")),
+    ("DELETE", "/v1/users/nobody", Some("users")),
+    ("DELETE", "/v1/users/ada/second-factors", Some("users")),
+    ("GET", "/v1/audit", Some("read")),
+    ("GET", "/v1/tokens", None),
     ("POST", "/v1/tokens", None),
+    ("DELETE", "/v1/tokens/x", None),
 ];
 
 #[tokio::test]
@@ -141,7 +153,7 @@ async fn each_call_asks_for_its_own_scope() {
     house.add("ada").await;
     for held in ["revoke", "users", "read", "metrics"] {
         let token = house.token(&[held]).await;
-        for (method, path, needed) in CALLS {
+        for &(method, path, needed) in CALLS {
             let answer = house.call_with(&token, method, path).await;
             let refused = answer.status == StatusCode::FORBIDDEN;
             assert_eq!(refused, needed != Some(held), "{held} {method} {path}");
@@ -157,7 +169,7 @@ async fn without_a_good_token_nothing_is_done() {
     let token = house.token(&["revoke", "users", "read"]).await;
     house.hand.advance(Duration::from_secs(91 * 24 * 3600));
     let wrong = format!("pct_{}", "A".repeat(43));
-    for (method, path, _) in CALLS {
+    for (method, path, _) in CALLS.iter().copied() {
         for field in [
             None,
             Some(format!("Bearer {token}")),
@@ -262,7 +274,7 @@ async fn bad_bodies_change_nothing() {
     let before = house.generation("ada").await;
     let path = "/v1/users/ada/password-changed";
     for (kind, body, status, part) in [
-        ("application/json", "{", 400, "no JSON"),
+        ("application/json", "{", 400, "as JSON"),
         ("application/json", "[]", 422, "JSON object"),
         ("text/plain", "{}", 415, "application/json"),
         ("application/json", "{\"because\": \"x\"}", 422, "because"),
