@@ -61,7 +61,10 @@ async fn a_host_has_its_panel_and_a_host_of_nobody_is_misdirected() {
         &cookie,
     ];
     let refused = wire.get("/ws", &handshake).await;
-    assert_eq!(refused.status, 403, "a page of one panel opens no socket of another");
+    assert_eq!(
+        refused.status, 403,
+        "a page of one panel opens no socket of another"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +123,10 @@ async fn a_body_that_is_too_long_is_refused_before_or_while_it_is_sent() {
     );
     wire.send(head).await;
     let refused = wire.answer().await;
-    assert_eq!((refused.status, refused.json()["limit"].as_u64()), (413, Some(65536)));
+    assert_eq!(
+        (refused.status, refused.json()["limit"].as_u64()),
+        (413, Some(65536))
+    );
     assert!(panel.seen_with("/echo?long").is_empty(), "nothing was sent");
     let mut wire = ada.connect().await;
     let head = format!(
@@ -133,7 +139,10 @@ async fn a_body_that_is_too_long_is_refused_before_or_while_it_is_sent() {
     }
     assert_eq!(wire.answer().await.status, 413);
     let seen = panel.seen_with("/echo?chunks");
-    assert!(seen.iter().all(|seen| seen.body.is_empty()), "no whole body");
+    assert!(
+        seen.iter().all(|seen| seen.body.is_empty()),
+        "no whole body"
+    );
 }
 
 #[tokio::test]
@@ -178,7 +187,11 @@ async fn a_panel_that_is_down_has_a_page_until_it_is_back() {
     })
     .await;
     assert_eq!(page.header("retry-after"), Some("1"));
-    assert_eq!(page.header("refresh"), Some("1"), "it looks again by itself");
+    assert_eq!(
+        page.header("refresh"),
+        Some("1"),
+        "it looks again by itself"
+    );
     assert!(page.text().contains("test panel"), "{}", page.text());
     let program = eventually("the document", async || {
         let answer = ada.connect().await.get("/", &[&cookie]).await;
