@@ -92,6 +92,7 @@ impl Rooms {
             &config,
             clock.clone(),
         );
+        login.restore_counts().await?;
         let users = Users::new(
             store.clone(),
             revoker.clone(),

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PanelHost};
 use crate::credentials::password::PasswordError;
 use crate::gate::Gate;
+use crate::login;
 use crate::management::Management;
 use crate::portal::Portal;
 use crate::proxy::{Panels, Proxy, UpstreamError};
@@ -126,6 +127,7 @@ async fn serve(
     let house = Arc::new(House::new(&rooms, &tasks));
     let workers = employ(doors, &config, &house, &panels, &entry)?;
     panels.watch(&tasks);
+    tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
         rooms.store.clone(),

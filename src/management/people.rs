@@ -53,6 +53,7 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
         second_factors: Vec::new(),
         recovery_codes: 0,
         sessions: 0,
+        locked: false,
     });
     document.insert("setup_url".to_owned(), json!(setup_url));
     Ok(answer_json(StatusCode::CREATED, &Value::Object(document)))

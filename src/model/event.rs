@@ -30,6 +30,8 @@ pub enum Action {
     SessionEnded,
     UserEnabled,
     UserDisabled,
+    /// Too many failed sign-ins in a row.
+    UserLocked,
     RoleChanged,
     EmailChanged,
     UserRemoved,
@@ -95,6 +97,7 @@ impl Action {
             Self::SecondFactorEnrolled => "second-factor-enrolled",
             Self::UserEnabled => "user-enabled",
             Self::UserDisabled => "user-disabled",
+            Self::UserLocked => "user-locked",
             Self::RoleChanged => "role-changed",
             Self::EmailChanged => "email-changed",
             Self::UserRemoved => "user-removed",

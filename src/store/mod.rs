@@ -8,6 +8,7 @@
 //! One writer, several readers; `synchronous=FULL`, or power loss could undo what was answered.
 
 pub mod change;
+mod failures;
 mod read;
 mod schema;
 mod seal;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sqlx::SqlitePool;
 
 use self::change::{Change, Desk};
+pub use self::failures::Failures;
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 use crate::clock::{Clock, Timestamp};

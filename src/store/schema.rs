@@ -16,6 +16,7 @@ use super::StoreError;
 const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/0001_init.sql")),
     (2, "history", include_str!("migrations/0002_history.sql")),
+    (3, "failures", include_str!("migrations/0003_failures.sql")),
 ];
 
 /// How many connections read beside the one that writes.
