@@ -166,6 +166,7 @@ fn person(person: &Person) -> Map<String, Value> {
         ("role", json!(person.user.role.as_str())),
         ("email", json!(person.user.email)),
         ("disabled", json!(person.user.disabled)),
+        ("locked", json!(person.locked)),
         ("second_factors", json!(factors)),
         ("sessions", json!(person.sessions)),
     ];
