@@ -175,7 +175,7 @@ impl House {
                 rooms.clock.clone(),
             ),
             control: Handle::current(),
-            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panel),
+            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panels),
             clock: rooms.clock.clone(),
             tasks: tasks.clone(),
         }
