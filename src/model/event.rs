@@ -41,6 +41,7 @@ pub enum Action {
     RecoveryCodeUsed,
     TokenAdded,
     TokenRemoved,
+    StoreRestored,
 }
 
 /// One entry of the audit list, written in the transaction of the change that it tells of.
@@ -106,6 +107,7 @@ impl Action {
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
             Self::TokenRemoved => "token-removed",
+            Self::StoreRestored => "store-restored",
         }
     }
 }

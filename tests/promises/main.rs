@@ -19,6 +19,7 @@ mod kept;
 mod open;
 mod panels;
 mod race;
+mod the_command_line;
 mod the_end;
 mod the_panel_side;
 mod the_start;

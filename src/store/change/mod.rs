@@ -4,6 +4,7 @@
 //! condition is checked by the statement that writes, never by a read before it.
 
 mod account;
+mod again;
 mod factor;
 mod session;
 mod token;
@@ -14,6 +15,7 @@ use std::future::Future;
 use sqlx::SqliteConnection;
 
 pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
+pub use self::again::BeginAgain;
 pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
 pub use self::session::{Admitted, EndSession, StartSession};
