@@ -18,6 +18,7 @@ mod faults;
 mod flat_memory;
 mod kept;
 mod open;
+mod panels;
 mod race;
 mod the_command_line;
 mod the_end;
