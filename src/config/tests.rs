@@ -154,7 +154,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "second_factor.kinds = [\"totp\", \"passkey\"]",
         "second_factor.throttle = \"10/15m\"",
         "[throttle]\nper_user = \"10/15m\"",
-        "management.client_ca = \"\"",
     ] {
         assert_fault(&with_panel(lines), "not built yet");
     }

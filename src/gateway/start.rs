@@ -111,17 +111,22 @@ async fn serve(
     let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
-    let tls = certificates(&config, &rooms.clock)?.server_config()?;
+    let certificates = certificates(&config, &rooms.clock)?;
+    let tls = certificates.server_config()?;
+    let tls_for_programs = match &config.management.client_ca {
+        Some(authorities) => certificates.server_config_for(authorities)?,
+        None => tls.clone(),
+    };
     let connector = Connector::to_panel(&config.panel)?;
     let entry = Entry {
-        tls: tls.clone(),
+        tls,
         proxies: Arc::new(config.gateway.proxies.clone()),
         crowd: doors::crowd(&config.gateway),
         tasks: tasks.clone(),
     };
     let doors = doors::open(&config.gateway, &mut handed)?;
     let office = Shutdown::new();
-    open_office(&rooms, &tls, &tasks, &office, &mut handed)?;
+    open_office(&rooms, tls_for_programs, &tasks, &office, &mut handed)?;
     handed.are_all_taken()?;
     let house = Arc::new(House::new(&rooms, &tasks));
     let workers = employ(doors, &config, &house, &connector, &entry)?;
@@ -251,7 +256,7 @@ async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, Gat
 /// Opens the management API on the control runtime, until `open` begins to end.
 fn open_office(
     rooms: &Rooms,
-    tls: &Arc<ServerConfig>,
+    tls: Arc<ServerConfig>,
     tasks: &Shutdown,
     open: &Shutdown,
     handed: &mut Handed,
@@ -262,7 +267,7 @@ fn open_office(
     };
     let entrance = Entrance {
         handler: office,
-        tls: Some(tls.clone()),
+        tls: Some(tls),
         // Programs speak for themselves.
         proxies: Arc::default(),
         guests: Guests::Everyone,

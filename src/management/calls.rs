@@ -58,7 +58,7 @@ pub(super) const CALLS: &[Call] = &[
             Member::optional("reason", Kind::Line, "why"),
             Member::optional(
                 "require_new_password",
-                Kind::Flag,
+                Kind::OnlyFalse,
                 "not built yet: false is possible",
             ),
         ],

@@ -110,7 +110,7 @@ fn object(members: &[Member]) -> Value {
         .collect();
     let properties: Map<String, Value> = members
         .iter()
-        .map(|member| (member.name.to_owned(), member.schema()))
+        .map(|member| (member.name.to_owned(), member.schema_in_body()))
         .collect();
     json!({
         "type": "object", "properties": properties, "required": needed,

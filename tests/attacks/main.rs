@@ -20,5 +20,6 @@ mod class_b;
 mod class_b_proxies;
 mod class_d;
 mod class_e;
+mod class_g;
 mod class_h;
 mod floods;
