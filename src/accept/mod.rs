@@ -217,8 +217,7 @@ impl<H: Handler> Entrance<H> {
             return;
         }
         let connection = self.connection(&stream, peer, is_proxy, introduction);
-        self.converse(stream, ahead, connection).await;
-        drop(place);
+        self.converse(stream, ahead, connection, place).await;
     }
 
     async fn introduced(
@@ -261,7 +260,7 @@ impl<H: Handler> Entrance<H> {
         }
     }
 
-    async fn converse(self, stream: Stream, ahead: Vec<u8>, connection: Connection) {
+    async fn converse(self, stream: Stream, ahead: Vec<u8>, connection: Connection, place: Place) {
         if let Stream::Tcp(stream) = &stream
             && let Err(error) = prepare(stream)
         {
@@ -270,7 +269,7 @@ impl<H: Handler> Entrance<H> {
         }
         let is_tcp = matches!(stream, Stream::Tcp(_));
         let connection = Arc::new(connection);
-        let socket = Socket::new(stream, ahead, connection.clone(), self.clocks.write);
+        let socket = Socket::new(stream, ahead, connection.clone(), self.clocks.write, place);
         let service = Service {
             connection,
             handler: self.handler,

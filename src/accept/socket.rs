@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::clocks::Deadline;
 use super::connection::Connection;
+use super::crowd::Place;
 
 /// The socket of one connection.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Socket {
     connection: Arc<Connection>,
     limit: Duration,
     stalled: Deadline,
+    /// Kept until the last byte, as a tunnel lives longer than what began it.
+    _place: Place,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,7 @@ impl Socket {
         ahead: Vec<u8>,
         connection: Arc<Connection>,
         limit: Duration,
+        place: Place,
     ) -> Self {
         Self {
             stream,
@@ -66,6 +70,7 @@ impl Socket {
             connection,
             limit,
             stalled: Deadline::default(),
+            _place: place,
         }
     }
 

@@ -188,7 +188,7 @@ fn greeting(config: &Config, file: &Path, link: Option<&str>) -> String {
 }
 
 /// One word of a shell, in quotes where it needs them.
-fn for_the_shell(word: &str) -> String {
+pub(super) fn for_the_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:@,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -5,10 +5,12 @@
 //! a call can't, and does it in the same way.
 
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod demo;
 mod failure;
+mod init;
 mod legacy_panel;
 mod output;
 mod pages;
@@ -52,6 +54,15 @@ enum Command {
     /// Start a small legacy panel and the gateway in front of it, to try things out
     #[command(after_help = "Example:\n  portcullis demo --data-dir /tmp/demo")]
     Demo(demo::Demo),
+    /// Write a configuration and the keys, and print the first administrator's set-up link
+    #[command(
+        after_help = "Nothing that is there already is ever replaced. The configuration is written to \
+                      config/portcullis.toml, or where --config says.\n\nExamples:\n  \
+                      portcullis init --host localhost --upstream http://127.0.0.1:8080\n  \
+                      portcullis init --host panel.example.org --upstream unix:/run/panel.sock \\\n    \
+                      --config /etc/portcullis/portcullis.toml --data-dir /var/lib/portcullis"
+    )]
+    Init(init::Init),
     /// Run the gateway
     #[command(
         after_help = "SIGTERM ends it in good order. RUST_LOG says how much it tells, on the standard error.\n\n\
@@ -72,6 +83,20 @@ enum Command {
     /// Read who did what to whom
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Write the whole store to a file, also while the gateway runs
+    #[command(
+        after_help = "The master key is not part of it; keep a copy of that apart from the backups.\n\n\
+                      Example:\n  portcullis backup /backup/portcullis-$(date +%F).db"
+    )]
+    Backup(backup::Backup),
+    /// Put a backup in the place of the store, while no gateway runs
+    #[command(
+        after_help = "The backup is checked whole before anything is changed, and the store that was there is kept \
+                      beside the new one. Every session ends, and set-up links are dead.\n\n\
+                      Example:\n  systemctl stop portcullis\n  \
+                      portcullis restore /backup/portcullis-2026-11-23.db\n  systemctl start portcullis"
+    )]
+    Restore(backup::Restore),
     /// Print a script that completes commands in your shell
     #[command(after_help = "Example:\n  \
                       portcullis completions bash > /etc/bash_completion.d/portcullis")]
@@ -110,6 +135,9 @@ impl Command {
     fn run(self, settings: &Settings) -> Done {
         match self {
             Self::Demo(demo) => demo.run(),
+            Self::Init(init) => waiting_for(init.run(settings)),
+            Self::Backup(backup) => waiting_for(backup.run(settings)),
+            Self::Restore(restore) => waiting_for(restore.run(settings)),
             Self::Serve => serve::run(settings),
             Self::Check(form) => check::run(settings, form),
             Self::User(user) => waiting_for(user.run(settings)),
@@ -182,6 +210,16 @@ mod tests {
             ("completions bash", true),
             ("completions", false),
             ("man", true),
+            ("init", false),
+            ("init --host a.b --upstream http://127.0.0.1:1", true),
+            (
+                "init --host https://a.b --upstream http://127.0.0.1:1",
+                false,
+            ),
+            ("init --host a.b --upstream u --admin a/b", false),
+            ("backup", false),
+            ("backup f --json", true),
+            ("restore f", true),
             ("", false),
         ] {
             let words = std::iter::once("portcullis").chain(line.split_whitespace());

@@ -30,6 +30,11 @@ impl Settings {
         })
     }
 
+    /// The file that a new configuration is written to: the named one, else the first of the usual ones.
+    pub(super) fn to_write(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| USUAL[0].into())
+    }
+
     /// The configuration, which has to be without fault.
     pub(super) fn read(&self) -> Done<Config> {
         Ok(Config::load(&self.file()?)?)

@@ -13,6 +13,7 @@ mod proxies;
 mod rule;
 mod session;
 mod sign_in;
+mod throttle;
 mod value;
 mod written;
 
@@ -29,6 +30,7 @@ pub use proxies::{ProxyProtocol, TrustedProxies};
 pub use rule::{Allow, Rule};
 pub use session::SessionLimits;
 pub use sign_in::{PasswordPolicy, SecondFactor};
+pub use throttle::{Rate, Throttle};
 pub use value::duration as parse_duration;
 
 use crate::model::Role;
@@ -43,6 +45,7 @@ pub struct Config {
     pub session: SessionLimits,
     pub second_factor: SecondFactor,
     pub password: PasswordPolicy,
+    pub throttle: Throttle,
     pub management: Management,
     pub panel: Panel,
     /// What is legal but unsafe.
@@ -112,7 +115,7 @@ impl Config {
         let session = SessionLimits::understand(file.section("session", report), report);
         let second_factor = SecondFactor::understand(file.section("second_factor", report), report);
         let password = PasswordPolicy::understand(file.section("password", report), report);
-        file.not_built("throttle", "leave the section out", report);
+        let throttle = Throttle::understand(file.section("throttle", report), report);
         let management = file.section("management", report);
         let management = Management::understand(management, &gateway, report);
         let panel = Panel::understand_all(&mut file, report);
@@ -123,6 +126,7 @@ impl Config {
             session,
             second_factor,
             password,
+            throttle,
             management,
             panel: panel?,
             warnings: Vec::new(),

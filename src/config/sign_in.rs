@@ -3,6 +3,7 @@
 use toml::de::DeValue;
 
 use super::fault::Report;
+use super::throttle::{self, Rate};
 use super::value;
 use super::written::{Section, list_of, wrong_type};
 use crate::model::Role;
@@ -11,6 +12,8 @@ use crate::model::Role;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondFactor {
     required: Vec<Role>,
+    /// How many wrong codes of one user are allowed.
+    pub throttle: Rate,
 }
 
 /// What a password has to be like.
@@ -44,13 +47,9 @@ impl SecondFactor {
                  to sign in without a second factor set required = false",
             );
         }
-        section.not_built(
-            "throttle",
-            "leave it out; a sign-in ends after five wrong codes",
-            report,
-        );
+        let throttle = section.parsed("throttle", Rate::of(10), report, throttle::rate);
         section.finish(report);
-        Self { required }
+        Self { required, throttle }
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use self::redirect::Redirect;
-pub use self::rooms::{Offline, offline};
+pub use self::rooms::{Offline, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};
 use crate::clock::Clock;

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,7 +20,7 @@ use crate::management::Management;
 use crate::revoke::Revoker;
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::users::Users;
 
 /// The rooms that every door shares.
@@ -55,6 +55,17 @@ pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
         rooms,
         tasks,
     })
+}
+
+/// Puts a backup in the place of the store; where the one that was there is kept.
+///
+/// # Errors
+/// [`GatewayError::InUse`] while a gateway runs on it; what makes a backup unfit. Nothing is changed
+/// then.
+pub async fn restore(config: &Config, backup: &Path) -> Result<Option<PathBuf>, GatewayError> {
+    let data_dir = &config.gateway.data_dir;
+    let _lock = take_folder(data_dir)?;
+    Ok(store::restore(data_dir, backup, Clock::system()).await?)
 }
 
 impl Offline {
@@ -92,6 +103,7 @@ impl Rooms {
             &config,
             clock.clone(),
         );
+        login.restore_counts().await?;
         let users = Users::new(
             store.clone(),
             revoker.clone(),

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::password::PasswordError;
 use crate::gate::Gate;
+use crate::login;
 use crate::management::Management;
 use crate::portal::Portal;
 use crate::proxy::{Connector, Proxy, UpstreamError};
@@ -130,6 +131,7 @@ async fn serve(
     handed.are_all_taken()?;
     let house = Arc::new(House::new(&rooms, &tasks));
     let workers = employ(doors, &config, &house, &connector, &entry)?;
+    tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
         rooms.store.clone(),
@@ -178,7 +180,7 @@ impl House {
                 rooms.clock.clone(),
             ),
             control: Handle::current(),
-            redirect: Redirect::new(config.gateway.external_url.clone()),
+            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panel),
             clock: rooms.clock.clone(),
             tasks: tasks.clone(),
         }

@@ -11,29 +11,30 @@
 //! session. A session is kept only if the user's generation is still the one that was read together
 //! with the password hash (promise 2).
 
+mod guess;
 mod pending;
+mod start;
+mod tally;
 mod throttle;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::guess::keep_counts;
 pub use self::pending::Half;
 use self::pending::{Pending, Stage, Table};
-use self::throttle::CodeThrottle;
+use self::start::SignedIn;
+use self::throttle::{Attempt, Throttle};
 use crate::clock::Clock;
 use crate::config::{Config, SecondFactor};
 use crate::credentials::password::{PasswordError, Passwords};
 use crate::credentials::recovery::{self, RecoveryCode};
 use crate::credentials::totp::{self, TotpError};
-use crate::model::{
-    Action, Actor, Event, FactorKind, SessionId, SessionRecord, TokenHash, User, UserName,
-};
+use crate::model::{Action, Actor, Event, FactorKind, Guess, TokenHash, User, UserName};
 use crate::secret::Secret;
 use crate::session::{Session, Sessions, Token};
-use crate::store::change::{
-    EnrolTotp, RehashPassword, SpendRecoveryCode, SpendTotpStep, StartSession,
-};
+use crate::store::change::{Proof, RehashPassword};
 use crate::store::{SignInFacts, Store, StoreError};
 
 /// Signs people in. Cheap to clone.
@@ -50,7 +51,7 @@ struct Desk {
     host: String,
     clock: Clock,
     pending: Table,
-    codes: CodeThrottle,
+    throttle: Throttle,
     /// Keeping a session and taking it into the table go in one order for all, or a session that the
     /// store has ended for a newer one could enter the table after that one was told.
     starting: tokio::sync::Mutex<()>,
@@ -121,8 +122,9 @@ pub enum SignInError {
     Refused,
     #[error("the code is not right, or has been used already")]
     WrongCode,
-    #[error("too many wrong codes; try again in {} minutes", minutes(*retry_after))]
-    TooManyCodes { retry_after: Duration },
+    /// Of a name, an address or a session; which one is not said.
+    #[error("too many failed sign-ins; try again in {} minutes", retry_after.as_secs().div_ceil(60))]
+    TooMany { retry_after: Duration },
     /// The step belongs to no sign-in that is under way.
     #[error("this sign-in has ended; begin again")]
     Expired,
@@ -138,12 +140,6 @@ pub enum SignInError {
 
 /// Somebody who gave the right password of an enabled user, at the generation in `user`.
 struct PasswordChecked(SignInFacts);
-
-/// Somebody who has shown everything that is asked of this user.
-struct SignedIn {
-    user: User,
-    second_factor: Option<FactorKind>,
-}
 
 /// What "busy" asks people to wait.
 const MOMENT: Duration = Duration::from_secs(5);
@@ -164,7 +160,7 @@ impl Login {
             second_factor: config.second_factor.clone(),
             host: config.gateway.external_url.host().to_owned(),
             pending: Table::default(),
-            codes: CodeThrottle::default(),
+            throttle: Throttle::new(config, clock.clone()),
             clock,
             starting: tokio::sync::Mutex::default(),
         }))
@@ -180,7 +176,7 @@ impl Login {
         password: Secret<String>,
         from: &Origin,
     ) -> Result<Next, SignInError> {
-        let checked = self.check_password(name, &password).await?;
+        let checked = self.check_password(name, &password, from).await?;
         let user = checked.0.user.clone();
         if checked.0.totp.is_some() {
             let half = self.wait_for(user, Stage::Code)?;
@@ -193,7 +189,8 @@ impl Login {
         }
         let signed_in = SignedIn {
             user,
-            second_factor: None,
+            proof: None,
+            pending: None,
         };
         self.start(signed_in, from).await.map(Next::SignedIn)
     }
@@ -217,15 +214,24 @@ impl Login {
         code: &str,
         from: &Origin,
     ) -> Result<NewSession, SignInError> {
-        let pending = self.attempt(cookie)?;
+        let (pending, attempt) = self.attempt(cookie, from).await?;
         let Stage::Code = pending.stage else {
+            attempt.has_not_failed();
             return Err(SignInError::Expired);
         };
-        let kind = match RecoveryCode::parse(code) {
-            Some(code) => self.spend_recovery_code(&pending.user, &code, from).await?,
-            None => self.spend_totp(&pending.user, code, from).await?,
+        let user = pending.user;
+        let (kind, proof) = match RecoveryCode::parse(code) {
+            Some(code) => (FactorKind::RecoveryCode, Proof::RecoveryCode(code.hash())),
+            None => (FactorKind::Totp, self.totp_step(&user, code).await?),
         };
-        self.finish(cookie, pending.user, kind, from).await
+        let signed_in = SignedIn {
+            user,
+            proof: Some((kind, proof)),
+            pending: Some(cookie),
+        };
+        let session = self.start(signed_in, from).await?;
+        attempt.has_not_failed();
+        Ok(session)
     }
 
     /// What the person needs to enrol an app, while the sign-in waits for that.
@@ -256,26 +262,28 @@ impl Login {
         code: &str,
         from: &Origin,
     ) -> Result<Enrolled, SignInError> {
-        let pending = self.attempt(cookie)?;
+        let (pending, attempt) = self.attempt(cookie, from).await?;
         let Stage::Enrolment(secret) = pending.stage else {
+            attempt.has_not_failed();
             return Err(SignInError::Expired);
         };
-        let user = pending.user;
         let step = totp::step_of(&secret, code, self.0.clock.wall())?;
         let step = step.ok_or(SignInError::WrongCode)?;
         let recovery_codes: Vec<_> = (0..recovery::COUNT)
             .map(|_| RecoveryCode::random())
             .collect();
-        let enrol = EnrolTotp {
-            user: user.id,
-            generation: user.generation,
+        let proof = Proof::Enrolment {
             secret,
             step,
             recovery_codes: recovery_codes.iter().map(RecoveryCode::hash).collect(),
         };
-        let event = about(&user, Action::SecondFactorEnrolled, from);
-        self.0.store.commit(enrol, event).await.map_err(moved_on)?;
-        let session = self.finish(cookie, user, FactorKind::Totp, from).await?;
+        let signed_in = SignedIn {
+            user: pending.user,
+            proof: Some((FactorKind::Totp, proof)),
+            pending: Some(cookie),
+        };
+        let session = self.start(signed_in, from).await?;
+        attempt.has_not_failed();
         Ok(Enrolled {
             session,
             recovery_codes,
@@ -287,33 +295,51 @@ impl Login {
         &self,
         name: &str,
         password: &Secret<String>,
+        from: &Origin,
     ) -> Result<PasswordChecked, SignInError> {
-        let facts = match UserName::parse(name) {
-            Ok(name) => self
-                .0
-                .store
-                .sign_in_facts(&name)
-                .await
-                .map_err(SignInError::Store)?,
-            Err(_) => None,
+        let canonical = UserName::parse(name).ok();
+        let facts = match &canonical {
+            Some(name) => self.0.store.sign_in_facts(name).await,
+            None => Ok(None),
         };
+        let facts = facts.map_err(SignInError::Store)?;
+        let name = canonical.as_ref().map_or(name, UserName::as_str);
+        let keys = self.keys_of_password(name, facts.as_ref(), from);
+        let attempt = self.may_guess(keys).await?;
         let stored = facts.as_ref().and_then(|facts| facts.password.as_ref());
-        let verified = match self.0.passwords.verify(password, stored).await {
-            Ok(verified) => verified,
-            Err(PasswordError::TooLong) => return Err(SignInError::Refused),
-            Err(PasswordError::Busy) => {
-                return Err(SignInError::Busy {
-                    retry_after: MOMENT,
-                });
-            }
-            Err(fault @ PasswordError::Failed) => return Err(SignInError::Password(fault)),
-        };
-        let enabled = facts.filter(|facts| verified.right && !facts.user.disabled);
-        let facts = enabled.ok_or(SignInError::Refused)?;
-        if verified.outdated {
+        let verified = self.verify(password, stored, attempt, |right| {
+            right && facts.as_ref().is_some_and(|facts| !facts.user.disabled)
+        });
+        let outdated = verified.await?;
+        let facts = facts.ok_or(SignInError::Refused)?;
+        if outdated {
             self.rehash(&facts.user, password).await;
         }
         Ok(PasswordChecked(facts))
+    }
+
+    /// Whether the hash, which was right, is outdated.
+    async fn verify(
+        &self,
+        password: &Secret<String>,
+        stored: Option<&Secret<String>>,
+        attempt: Attempt<'_>,
+        may: impl FnOnce(bool) -> bool,
+    ) -> Result<bool, SignInError> {
+        match self.0.passwords.verify(password, stored).await {
+            Ok(verified) if may(verified.right) => {
+                attempt.has_not_failed();
+                Ok(verified.outdated)
+            }
+            Ok(_) | Err(PasswordError::TooLong) => Err(SignInError::Refused),
+            Err(PasswordError::Busy) => {
+                attempt.has_not_failed();
+                Err(SignInError::Busy {
+                    retry_after: MOMENT,
+                })
+            }
+            Err(fault @ PasswordError::Failed) => Err(SignInError::Password(fault)),
+        }
     }
 
     /// Brings the stored hash to today's costs. Fails nobody's sign-in.
@@ -344,113 +370,26 @@ impl Login {
     }
 
     /// Counts a try before it is looked at, so that many at once are not more than their number.
-    fn attempt(&self, cookie: &str) -> Result<Pending, SignInError> {
-        let now = self.0.clock.now();
-        let pending = self
-            .0
-            .pending
-            .attempt(cookie, now)
-            .ok_or(SignInError::Expired)?;
-        self.0
-            .codes
-            .attempt(pending.user.id, now)
-            .map_err(|retry_after| SignInError::TooManyCodes { retry_after })?;
-        Ok(pending)
+    async fn attempt(
+        &self,
+        cookie: &str,
+        from: &Origin,
+    ) -> Result<(Pending, Attempt<'_>), SignInError> {
+        let pending = self.0.pending.attempt(cookie, self.0.clock.now());
+        let pending = pending.ok_or(SignInError::Expired)?;
+        let key = self.key_of_user(pending.user.id, Guess::Code, from);
+        let attempt = self.may_guess([Some(key), None]).await?;
+        Ok((pending, attempt))
     }
 
-    async fn spend_totp(
-        &self,
-        user: &User,
-        code: &str,
-        from: &Origin,
-    ) -> Result<FactorKind, SignInError> {
-        let facts = self
-            .0
-            .store
-            .sign_in_facts(&user.name)
-            .await
-            .map_err(SignInError::Store)?;
+    async fn totp_step(&self, user: &User, code: &str) -> Result<Proof, SignInError> {
+        let facts = self.0.store.sign_in_facts(&user.name).await;
         let factor = facts
+            .map_err(SignInError::Store)?
             .and_then(|facts| facts.totp)
             .ok_or(SignInError::Expired)?;
         let step = totp::step_of(&factor.secret, code, self.0.clock.wall())?;
-        let spend = SpendTotpStep {
-            user: user.id,
-            step: step.ok_or(SignInError::WrongCode)?,
-        };
-        let event = about(user, Action::TotpUsed, from);
-        self.0.store.commit(spend, event).await.map_err(moved_on)?;
-        Ok(FactorKind::Totp)
-    }
-
-    async fn spend_recovery_code(
-        &self,
-        user: &User,
-        code: &RecoveryCode,
-        from: &Origin,
-    ) -> Result<FactorKind, SignInError> {
-        let spend = SpendRecoveryCode {
-            user: user.id,
-            hash: code.hash(),
-        };
-        let event = about(user, Action::RecoveryCodeUsed, from);
-        self.0.store.commit(spend, event).await.map_err(moved_on)?;
-        Ok(FactorKind::RecoveryCode)
-    }
-
-    /// Ends the transaction, which only one can, and begins the session.
-    async fn finish(
-        &self,
-        cookie: &str,
-        user: User,
-        kind: FactorKind,
-        from: &Origin,
-    ) -> Result<NewSession, SignInError> {
-        if !self.0.pending.take(cookie) {
-            return Err(SignInError::Expired);
-        }
-        self.0.codes.succeeded(user.id);
-        let signed_in = SignedIn {
-            user,
-            second_factor: Some(kind),
-        };
-        self.start(signed_in, from).await
-    }
-
-    async fn start(&self, who: SignedIn, from: &Origin) -> Result<NewSession, SignInError> {
-        let token = Token::random();
-        let now = self.0.clock.now();
-        let record = SessionRecord {
-            token: token.hash(),
-            id: SessionId::random(),
-            user: who.user.id,
-            generation: who.user.generation,
-            created: now,
-            last_seen: now,
-            address: from.address,
-            device: from.device.clone(),
-            second_factor: who.second_factor,
-        };
-        let start = StartSession {
-            record: record.clone(),
-            max_per_user: self.0.sessions.limits().max_per_user,
-            replaces: from.replaces,
-        };
-        let event = about(&who.user, Action::SessionStarted, from).detail(from.device.clone());
-        let turn = self.0.starting.lock().await;
-        let admitted = self.0.store.commit(start, event).await.map_err(moved_on)?;
-        let ended: Vec<_> = admitted
-            .outcome()
-            .ended
-            .iter()
-            .filter_map(|token| self.0.sessions.remove(token))
-            .collect();
-        let session = self.0.sessions.admit(record, who.user);
-        drop(turn);
-        self.0.sessions.cut(&ended).await;
-        session
-            .map(|session| NewSession { token, session })
-            .ok_or(SignInError::Expired)
+        step.map(Proof::TotpStep).ok_or(SignInError::WrongCode)
     }
 }
 
@@ -469,10 +408,6 @@ fn about(user: &User, action: Action, from: &Origin) -> Event {
         address: from.address,
     };
     Event::about(actor, action, &user.name)
-}
-
-fn minutes(span: Duration) -> u64 {
-    span.as_secs().div_ceil(60)
 }
 
 #[cfg(test)]

@@ -1,54 +1,316 @@
-//! Wrong codes of one user: ten in fifteen minutes, however many sign-ins they are spread over.
+//! Who may guess once more.
 //!
-//! Of a million codes three are right at any moment, so somebody who knows the password and could try
-//! without end would be in within the hour. A right password does not reset the count; a right code does.
+//! | counted by | bound | at the bound |
+//! | --- | --- | --- |
+//! | user | the list of users | – |
+//! | name of nobody | 65 536 counters, chosen by a keyed hash | names share one: a stranger waits sooner |
+//! | session | 20 000 | the counts that end soonest are forgotten |
+//! | address | 50 000 | likewise |
+//!
+//! Names of nobody are counted as users are, or the throttle would tell who exists. Theirs are never
+//! forgotten for room, since "forgotten" would be seen from outside; users never share a counter, so
+//! that no flood of names locks anybody out. Addresses are forgotten rather than refused: with a /48 of
+//! IPv6 anybody fills any table, and a full one must not keep everybody out; the count by user holds.
+//!
+//! Whoever shows a live session of the user that is named is counted by that session alone, and neither
+//! held up by what strangers did with the name, or from the same address, nor able to hold up others.
+//!
+//! The counts of users are written behind and brought back at start: a crash forgets a second of them.
+//! Those of sessions, addresses and nobody live in memory: they are worth a window at most, and whoever
+//! could restart the gateway at will needs no password.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::model::UserId;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::Notify;
 
-const TRIES: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+use super::tally::{Limit, Room, Tally};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::model::{Guess, TokenHash, UserId};
+use crate::secret::{random_bytes, sha256};
+use crate::store::Failures;
 
-/// Tries by user. Only users exist here, so it is no larger than the list of users.
-#[derive(Debug, Default)]
-pub(super) struct CodeThrottle(Mutex<HashMap<UserId, Tries>>);
+const STRANGERS: usize = 1 << 16;
+const MOST_SESSIONS: usize = 20_000;
+const MOST_ADDRESSES: usize = 50_000;
 
-#[derive(Debug)]
-struct Tries {
-    count: u32,
-    window_ends: Timestamp,
+/// By what a guess is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    User(UserId, Guess),
+    Nobody(u16),
+    Session(TokenHash, Guess),
+    Address(IpAddr),
 }
 
-impl CodeThrottle {
-    /// Counts a try.
-    ///
-    /// # Errors
-    /// How long to wait, when there were too many.
-    pub(super) fn attempt(&self, user: UserId, now: Timestamp) -> Result<(), Duration> {
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Tries {
-            count: 0,
-            window_ends: now.plus(WINDOW),
-        };
-        let tries = users.entry(user).or_insert_with(fresh);
-        if tries.window_ends <= now {
-            *tries = fresh();
+#[derive(Debug)]
+pub(super) struct Throttle {
+    passwords: Limit,
+    codes: Limit,
+    addresses: Limit,
+    /// So that nobody can choose names that share a counter.
+    key: String,
+    counts: Mutex<Counts>,
+    settled: Notify,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Counts {
+    users: HashMap<(UserId, Guess), Tally>,
+    unwritten: HashSet<(UserId, Guess)>,
+    nobody: Vec<Tally>,
+    sessions: Bounded<(TokenHash, Guess)>,
+    addresses: Bounded<IpAddr>,
+}
+
+/// Counts of which only so many are kept.
+#[derive(Debug)]
+struct Bounded<K> {
+    most: usize,
+    tallies: HashMap<K, Tally>,
+}
+
+/// The right to one guess. Dropped, it has failed, also when nobody waited for the answer.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Attempt<'a> {
+    throttle: &'a Throttle,
+    keys: [Option<Key>; 2],
+    has_failed: bool,
+}
+
+impl Throttle {
+    pub(super) fn new(config: &Config, clock: Clock) -> Self {
+        let in_a_row = config.throttle.per_user_total;
+        let limit = |rate, in_a_row| Limit { rate, in_a_row };
+        Self {
+            passwords: limit(config.throttle.per_user, in_a_row),
+            codes: limit(config.second_factor.throttle, in_a_row),
+            addresses: limit(config.throttle.per_address, u32::MAX),
+            key: URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
+            counts: Mutex::new(Counts {
+                users: HashMap::new(),
+                unwritten: HashSet::new(),
+                nobody: vec![Tally::EMPTY; STRANGERS],
+                sessions: Bounded::new(MOST_SESSIONS),
+                addresses: Bounded::new(MOST_ADDRESSES),
+            }),
+            settled: Notify::new(),
+            clock,
         }
-        if tries.count >= TRIES {
-            return Err(tries.window_ends.since(now));
-        }
-        tries.count += 1;
-        Ok(())
     }
 
-    /// The person is who the password said.
-    pub(super) fn succeeded(&self, user: UserId) {
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        users.remove(&user);
+    /// By what a name is counted that no user has.
+    pub(super) fn nobody(&self, name: &str) -> Key {
+        let [first, second, ..] = sha256(&format!("{}{name}", self.key));
+        Key::Nobody(u16::from_be_bytes([first, second]))
+    }
+
+    /// Takes the right to one guess, and waits for others that are under way where they decide.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) async fn attempt(&self, keys: [Option<Key>; 2]) -> Result<Attempt<'_>, Duration> {
+        loop {
+            let settled = self.settled.notified();
+            match self.take(&keys) {
+                Room::Free => {
+                    return Ok(Attempt {
+                        throttle: self,
+                        keys,
+                        has_failed: true,
+                    });
+                }
+                Room::Undecided => settled.await,
+                Room::None(wait) => return Err(wait),
+            }
+        }
+    }
+
+    /// All of them or none.
+    fn take(&self, keys: &[Option<Key>; 2]) -> Room {
+        let now = self.clock.now();
+        let mut counts = self.lock();
+        for key in keys.iter().flatten() {
+            let room = counts
+                .of(key, now)
+                .map_or(Room::Free, |tally| tally.room(self.limit(key), now));
+            if room != Room::Free {
+                return room;
+            }
+        }
+        for key in keys.iter().flatten() {
+            if let Some(tally) = counts.of(key, now) {
+                tally.under_way = tally.under_way.saturating_add(1);
+            }
+        }
+        Room::Free
+    }
+
+    fn settle(&self, keys: &[Option<Key>; 2], has_failed: bool) {
+        let now = self.clock.now();
+        let mut counts = self.lock();
+        for key in keys.iter().flatten() {
+            if let Some(tally) = counts.of(key, now) {
+                tally.settle(self.limit(key), has_failed, now);
+            }
+            if let (Key::User(user, guess), true) = (key, has_failed) {
+                counts.unwritten.insert((*user, *guess));
+            }
+        }
+        drop(counts);
+        self.settled.notify_waiters();
+    }
+
+    /// A sign-in was whole: nothing is in a row any more. The windows stay.
+    pub(super) fn signed_in(&self, user: UserId) {
+        self.change(user, |tally| tally.in_a_row = 0);
+    }
+
+    /// Forgets what a user failed at.
+    pub(super) fn forgive(&self, user: UserId) {
+        self.change(user, |tally| {
+            tally.failed = 0;
+            tally.in_a_row = 0;
+        });
+        self.settled.notify_waiters();
+    }
+
+    fn change(&self, user: UserId, change: impl Fn(&mut Tally)) {
+        let mut counts = self.lock();
+        for key in [(user, Guess::Password), (user, Guess::Code)] {
+            if let Some(tally) = counts.users.get_mut(&key) {
+                let before = *tally;
+                change(tally);
+                // Also in case that an older count is just being written.
+                if *tally != before {
+                    counts.unwritten.insert(key);
+                }
+            }
+        }
+    }
+
+    /// What the store kept.
+    pub(super) fn restore(&self, kept: Vec<Failures>) {
+        let mut counts = self.lock();
+        for one in kept {
+            let tally = Tally {
+                failed: one.failed,
+                window_ends: one.window_ends,
+                in_a_row: one.in_a_row,
+                under_way: 0,
+            };
+            counts.users.insert((one.user, one.guess), tally);
+        }
+    }
+
+    /// What has changed since it was last written.
+    pub(super) fn unwritten(&self) -> Vec<Failures> {
+        let mut counts = self.lock();
+        let keys = std::mem::take(&mut counts.unwritten);
+        let count = |(user, guess): (UserId, Guess)| {
+            let tally = counts.users.get(&(user, guess))?;
+            Some(Failures {
+                user,
+                guess,
+                failed: tally.failed,
+                window_ends: tally.window_ends,
+                in_a_row: tally.in_a_row,
+                locked: tally.is_locked(self.limit(&Key::User(user, guess))),
+            })
+        };
+        keys.into_iter().filter_map(count).collect()
+    }
+
+    /// These could not be written.
+    pub(super) fn write_again(&self, failures: &[Failures]) {
+        let keys = failures.iter().map(|one| (one.user, one.guess));
+        self.lock().unwritten.extend(keys);
+    }
+
+    fn limit(&self, key: &Key) -> Limit {
+        match key {
+            Key::User(_, Guess::Code) | Key::Session(_, Guess::Code) => self.codes,
+            Key::User(..) | Key::Session(..) | Key::Nobody(_) => self.passwords,
+            Key::Address(_) => self.addresses,
+        }
+    }
+
+    /// A panic while holding the lock leaves the counts whole, so poisoning tells nothing.
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    /// The network that one customer has: an IPv4 address, or a /64 of IPv6.
+    pub(super) fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+impl Counts {
+    fn of(&mut self, key: &Key, now: Timestamp) -> Option<&mut Tally> {
+        match key {
+            Key::User(user, guess) => {
+                Some(self.users.entry((*user, *guess)).or_insert(Tally::EMPTY))
+            }
+            Key::Nobody(place) => self.nobody.get_mut(usize::from(*place)),
+            Key::Session(token, guess) => Some(self.sessions.of((*token, *guess), now)),
+            Key::Address(address) => Some(self.addresses.of(*address, now)),
+        }
+    }
+}
+
+impl<K: Eq + Hash> Bounded<K> {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            tallies: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, key: K, now: Timestamp) -> &mut Tally {
+        if self.tallies.len() >= self.most && !self.tallies.contains_key(&key) {
+            self.make_room(now);
+        }
+        self.tallies.entry(key).or_insert(Tally::EMPTY)
+    }
+
+    /// Forgets what is over, or the older half: seldom, so that a flood pays little for each.
+    fn make_room(&mut self, now: Timestamp) {
+        self.tallies
+            .retain(|_, tally| now < tally.window_ends || tally.under_way > 0);
+        if self.tallies.len() < self.most / 2 {
+            return;
+        }
+        let mut ends: Vec<Timestamp> = self.tallies.values().map(|one| one.window_ends).collect();
+        let middle = ends.len() / 2;
+        let middle = *ends.select_nth_unstable(middle).1;
+        self.tallies.retain(|_, tally| middle < tally.window_ends);
+    }
+}
+
+impl Attempt<'_> {
+    /// It was right, or nobody looked at it.
+    pub(super) fn has_not_failed(mut self) {
+        self.has_failed = false;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.throttle.settle(&self.keys, self.has_failed);
     }
 }
 
@@ -56,22 +318,36 @@ impl CodeThrottle {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ten_tries_in_fifteen_minutes() {
-        let throttle = CodeThrottle::default();
-        let start = Timestamp::from_millis(0);
-        let user = UserId(1);
-        for _ in 0..TRIES {
-            assert_eq!(throttle.attempt(user, start), Ok(()));
+    fn at(millis: i64) -> Tally {
+        Tally {
+            failed: 1,
+            window_ends: Timestamp::from_millis(millis),
+            ..Tally::EMPTY
         }
-        let later = start.plus(Duration::from_secs(60));
-        assert_eq!(
-            throttle.attempt(user, later),
-            Err(Duration::from_secs(14 * 60))
-        );
-        assert_eq!(throttle.attempt(UserId(2), later), Ok(()));
-        assert_eq!(throttle.attempt(user, start.plus(WINDOW)), Ok(()));
-        throttle.succeeded(user);
-        assert_eq!(throttle.attempt(user, later), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_customer_are_one() {
+        let key = |text: &str| Key::address(text.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1:2:3"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_flood_never_passes_the_bound_and_the_newest_stay() {
+        let mut table = Bounded::new(100);
+        for number in 0..10_000_i64 {
+            *table.of(number, Timestamp::from_millis(0)) = at(1 + number);
+            assert!(table.tallies.len() <= 100);
+            assert!(table.tallies.contains_key(&number));
+        }
+        table.make_room(Timestamp::from_millis(20_000));
+        assert_eq!(table.tallies.len(), 0, "what is over goes first");
+        for number in 0..1_000_i64 {
+            *table.of(number, Timestamp::from_millis(0)) = at(7);
+            assert!(table.tallies.len() <= 100, "all of one moment");
+        }
     }
 }

@@ -53,6 +53,7 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
         second_factors: Vec::new(),
         recovery_codes: 0,
         sessions: 0,
+        locked: false,
     });
     document.insert("setup_url".to_owned(), json!(setup_url));
     Ok(answer_json(StatusCode::CREATED, &Value::Object(document)))
@@ -165,6 +166,7 @@ fn person(person: &Person) -> Map<String, Value> {
         ("role", json!(person.user.role.as_str())),
         ("email", json!(person.user.email)),
         ("disabled", json!(person.user.disabled)),
+        ("locked", json!(person.locked)),
         ("second_factors", json!(factors)),
         ("sessions", json!(person.sessions)),
     ];

@@ -133,13 +133,14 @@ fn problem() -> Value {
     })
 }
 
-fn user() -> [(&'static str, Value); 6] {
+fn user() -> [(&'static str, Value); 7] {
     let roles = Role::ALL.map(Role::as_str);
     [
         ("name", text("in its one spelling")),
         ("role", json!({ "type": "string", "enum": roles })),
         ("email", text_or_null("an address that panels are told")),
         ("disabled", json!({ "type": "boolean" })),
+        ("locked", json!({ "type": "boolean" })),
         (
             "second_factors",
             json!({ "type": "array", "items": { "type": "string" } }),

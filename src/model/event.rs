@@ -30,6 +30,8 @@ pub enum Action {
     SessionEnded,
     UserEnabled,
     UserDisabled,
+    /// Too many failed sign-ins in a row.
+    UserLocked,
     RoleChanged,
     EmailChanged,
     UserRemoved,
@@ -39,6 +41,7 @@ pub enum Action {
     RecoveryCodeUsed,
     TokenAdded,
     TokenRemoved,
+    StoreRestored,
 }
 
 /// One entry of the audit list, written in the transaction of the change that it tells of.
@@ -95,6 +98,7 @@ impl Action {
             Self::SecondFactorEnrolled => "second-factor-enrolled",
             Self::UserEnabled => "user-enabled",
             Self::UserDisabled => "user-disabled",
+            Self::UserLocked => "user-locked",
             Self::RoleChanged => "role-changed",
             Self::EmailChanged => "email-changed",
             Self::UserRemoved => "user-removed",
@@ -103,6 +107,7 @@ impl Action {
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
             Self::TokenRemoved => "token-removed",
+            Self::StoreRestored => "store-restored",
         }
     }
 }

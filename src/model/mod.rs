@@ -6,6 +6,7 @@
 mod event;
 mod factor;
 mod generation;
+mod guess;
 mod scope;
 mod session;
 mod user;
@@ -13,6 +14,7 @@ mod user;
 pub use event::{Action, Actor, Event};
 pub use factor::FactorKind;
 pub use generation::Generation;
+pub use guess::Guess;
 pub use scope::{Scope, UnknownScope};
 pub use session::{SessionId, SessionRecord, TokenHash};
 pub use user::{BadUserName, Role, UnknownRole, User, UserId, UserName};

@@ -10,6 +10,7 @@ use maud::Markup;
 
 use super::view::problem::problem as problem_page;
 use super::{page, view};
+use crate::login::SignInError;
 use crate::users::UsersError;
 use crate::wire::{Body, Problem, Response};
 
@@ -154,21 +155,24 @@ pub(super) fn busy(retry_after: Duration) -> Problem {
 }
 
 /// A second factor is not guessed (F3).
-pub(super) fn too_many_codes(retry_after: Duration) -> Problem {
+/// The same words for a name, an address and a session, and for a name that nobody has.
+pub(super) fn too_many(retry_after: Duration) -> Problem {
     let minutes = match retry_after.as_secs().div_ceil(60) {
         0 | 1 => "a minute".to_owned(),
         minutes => format!("{minutes} minutes"),
     };
-    wait(
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many codes").detail(format!(
-            "There were too many wrong codes. Try again in {minutes}."
-        )),
-        retry_after,
-    )
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many failed sign-ins");
+    let detail = format!(
+        "Too many sign-ins have failed. Wait {minutes}, then try again. If that does not help, \
+         an administrator can send you a one-time link."
+    );
+    wait(problem.detail(detail), retry_after)
 }
 
 fn wait(problem: Problem, retry_after: Duration) -> Problem {
-    problem.header(RETRY_AFTER, retry_after.as_secs().max(1).into())
+    // Rounded up: whoever comes back at the second that was said is not refused again.
+    let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+    problem.header(RETRY_AFTER, seconds.max(1).into())
 }
 
 /// The gateway's own fault: the cause goes to the log, the person gets the number to find it by.
@@ -210,6 +214,7 @@ pub(super) fn password_complaint(
             );
             (problem, Some(new))
         }
+        UsersError::SignIn(SignInError::TooMany { retry_after }) => (too_many(retry_after), None),
         UsersError::Busy => (busy(Duration::from_secs(5)), None),
         other => (failed("setting a password", &other), None),
     }

@@ -11,7 +11,7 @@ use super::asked::Asked;
 use super::csrf::Binding;
 use super::done::Done;
 use super::page::see_other;
-use super::refusal::{Refusal, busy, failed, too_many_codes, unauthorized};
+use super::refusal::{Refusal, busy, failed, too_many, unauthorized};
 use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
 use crate::wire::{NextPath, Problem, Response, cookie};
@@ -132,7 +132,7 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
             "code not right",
             "This code is not right, or it has been used already. Try another one.",
         )),
-        SignInError::TooManyCodes { retry_after } => Some(too_many_codes(retry_after)),
+        SignInError::TooMany { retry_after } => Some(too_many(retry_after)),
         SignInError::Busy { retry_after } => Some(busy(retry_after)),
         SignInError::Expired => None,
         cause @ (SignInError::Password(_) | SignInError::Totp(_) | SignInError::Store(_)) => {

@@ -76,6 +76,7 @@ impl House {
             record: record.clone(),
             max_per_user: LIMITS.max_per_user,
             replaces: None,
+            proof: None,
         };
         self.store.commit(start, event()).await.unwrap();
         self.sessions.admit(record, user.clone()).unwrap()

@@ -8,6 +8,8 @@
 //! One writer, several readers; `synchronous=FULL`, or power loss could undo what was answered.
 
 pub mod change;
+mod copy;
+mod failures;
 mod read;
 mod schema;
 mod seal;
@@ -17,6 +19,8 @@ use std::path::{Path, PathBuf};
 use sqlx::SqlitePool;
 
 use self::change::{Change, Desk};
+pub use self::copy::{back_up, restore};
+pub use self::failures::Failures;
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 use crate::clock::{Clock, Timestamp};
@@ -56,6 +60,12 @@ pub enum StoreError {
     },
     #[error("the store holds something that can't be read: {0}")]
     Unreadable(String),
+    #[error("can't {doing} {}: {cause}", path.display())]
+    Copy {
+        doing: &'static str,
+        path: PathBuf,
+        cause: String,
+    },
     #[error("there is a user of this name already")]
     NameTaken,
     #[error("there is a token of this name already")]

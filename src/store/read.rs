@@ -55,6 +55,8 @@ pub struct Person {
     pub recovery_codes: usize,
     /// How many sessions are kept.
     pub sessions: usize,
+    /// Whether too many sign-ins failed in a row, so that waiting does not help.
+    pub locked: bool,
 }
 
 /// One entry of the audit list.
@@ -80,6 +82,7 @@ type PersonRow = (
     bool,
     i64,
     i64,
+    bool,
 );
 type TokenRow = (String, String, Option<i64>);
 
@@ -89,7 +92,8 @@ macro_rules! person_columns {
         "SELECT id, name, role, email, disabled, generation, password IS NOT NULL,
                 EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = id),
                 (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id),
-                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id)
+                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id),
+                EXISTS (SELECT 1 FROM failures WHERE failures.user_id = id AND locked)
          FROM users"
     };
 }
@@ -311,13 +315,15 @@ fn user((id, name, role, email, disabled, generation): UserRow) -> Result<User, 
 }
 
 fn person(row: PersonRow) -> Result<Person, StoreError> {
-    let (id, name, role, email, disabled, generation, has_password, totp, codes, open) = row;
+    let (id, name, role, email, disabled, generation, has_password, totp, codes, open, locked) =
+        row;
     Ok(Person {
         user: user((id, name, role, email, disabled, generation))?,
         has_password,
         second_factors: totp.then_some(FactorKind::Totp).into_iter().collect(),
         recovery_codes: count(codes),
         sessions: count(open),
+        locked,
     })
 }
 

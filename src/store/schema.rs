@@ -10,12 +10,13 @@ use sqlx::SqlitePool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::StoreError;
+use super::{StoreError, failed};
 
 /// Each version of the tables: number, name, text. Only ever added to.
 const VERSIONS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/0001_init.sql")),
     (2, "history", include_str!("migrations/0002_history.sql")),
+    (3, "failures", include_str!("migrations/0003_failures.sql")),
 ];
 
 /// How many connections read beside the one that writes.
@@ -64,6 +65,27 @@ fn pool(size: u32) -> SqlitePoolOptions {
         .max_connections(size)
         .idle_timeout(None)
         .max_lifetime(None)
+}
+
+/// Whether tables, indexes and all else are exactly what [`VERSIONS`] make.
+pub(super) async fn is_as_it_should_be(pool: &SqlitePool) -> Result<bool, StoreError> {
+    let doing = "comparing the tables";
+    let options = SqliteConnectOptions::new().in_memory(true);
+    let fresh = self::pool(1).connect_with(options).await;
+    let fresh = fresh.map_err(failed(doing))?;
+    migrate(Path::new(":memory:"), &fresh).await?;
+    let what = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name";
+    type Item = (String, String, String, Option<String>);
+    let found: Vec<Item> = sqlx::query_as(what)
+        .fetch_all(pool)
+        .await
+        .map_err(failed(doing))?;
+    let wanted: Vec<Item> = sqlx::query_as(what)
+        .fetch_all(&fresh)
+        .await
+        .map_err(failed(doing))?;
+    fresh.close().await;
+    Ok(found == wanted)
 }
 
 async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {

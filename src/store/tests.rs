@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use super::change::{
-    AddSetupLink, AddUser, EndSession, EnrolTotp, RaiseEveryGeneration, RaiseGeneration,
-    SetPassword, SpendRecoveryCode, SpendTotpStep, StartSession, WayIn,
+    AddSetupLink, AddUser, EndSession, Proof, RaiseEveryGeneration, RaiseGeneration, SetPassword,
+    StartSession, WayIn,
 };
-use super::{Store, StoreError};
+use super::{Failures, Store, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Action, Actor, Event, Generation, Role, SessionId, SessionRecord, TokenHash, UserId, UserName,
+    Action, Actor, Event, Generation, Guess, Role, SessionId, SessionRecord, TokenHash, UserId,
+    UserName,
 };
-use crate::secret::Secret;
+use crate::secret::{Secret, random_bytes};
 
 fn event() -> Event {
     Event::general(Actor::Gateway, Action::UserAdded)
@@ -50,6 +51,7 @@ fn session(user: UserId, generation: i64, token: u8) -> StartSession {
         },
         max_per_user: 3,
         replaces: None,
+        proof: None,
     }
 }
 
@@ -119,40 +121,114 @@ async fn last_seen_never_revives_an_ended_session() {
     assert!(store.sessions().await.unwrap().is_empty());
 }
 
+/// Begins a session with a second factor; both or neither are in the store afterwards.
+async fn prove(
+    store: &Store,
+    user: UserId,
+    generation: i64,
+    proof: Proof,
+) -> Result<(), StoreError> {
+    let before = store.sessions().await.unwrap().len();
+    let audited = store.audit(0, 100).await.unwrap().len();
+    let mut start = session(user, generation, random_bytes::<1>()[0]);
+    start.record.token = TokenHash(random_bytes());
+    start.max_per_user = 100;
+    start.proof = Some((proof, event()));
+    let done = store.commit(start, event()).await.map(drop);
+    let is_done = usize::from(done.is_ok());
+    assert_eq!(store.sessions().await.unwrap().len(), before + is_done);
+    let written = store.audit(0, 100).await.unwrap().len();
+    assert_eq!(written, audited + 2 * is_done);
+    done
+}
+
 #[tokio::test]
 async fn a_step_and_every_earlier_one_count_once() {
     let (_folder, store, ada) = with_ada().await;
-    let enrol = |generation| EnrolTotp {
-        user: ada,
-        generation: Generation::from_stored(generation),
+    let enrol = || Proof::Enrolment {
         secret: Secret::new(b"12345678901234567890".to_vec()),
         step: 100,
         recovery_codes: vec![[7; 32]],
     };
-    assert!(matches!(
-        store.commit(enrol(9), event()).await,
-        Err(StoreError::Stale)
-    ));
-    store.commit(enrol(1), event()).await.unwrap();
-    assert!(matches!(
-        store.commit(enrol(1), event()).await,
-        Err(StoreError::FactorExists)
-    ));
+    let stale = prove(&store, ada, 9, enrol()).await;
+    assert!(matches!(stale, Err(StoreError::Stale)));
+    prove(&store, ada, 1, enrol()).await.unwrap();
+    let second = prove(&store, ada, 1, enrol()).await;
+    assert!(matches!(second, Err(StoreError::FactorExists)));
     for (step, fresh) in [(100, false), (102, true), (101, false), (102, false)] {
-        let spent = store
-            .commit(SpendTotpStep { user: ada, step }, event())
-            .await;
+        let spent = prove(&store, ada, 1, Proof::TotpStep(step)).await;
         assert_eq!(spent.is_ok(), fresh, "step {step}");
     }
     let facts = store.sign_in_facts(&name("ada")).await.unwrap().unwrap();
     assert_eq!(facts.totp.unwrap().secret.expose(), b"12345678901234567890");
     for fresh in [true, false] {
-        let code = SpendRecoveryCode {
-            user: ada,
-            hash: [7; 32],
-        };
-        assert_eq!(store.commit(code, event()).await.is_ok(), fresh);
+        let spent = prove(&store, ada, 1, Proof::RecoveryCode([7; 32])).await;
+        assert_eq!(spent.is_ok(), fresh);
     }
+}
+
+#[tokio::test]
+async fn a_code_is_not_spent_for_a_sign_in_that_comes_too_late() {
+    let (_folder, store, ada) = with_ada().await;
+    let enrol = Proof::Enrolment {
+        secret: Secret::new(b"12345678901234567890".to_vec()),
+        step: 100,
+        recovery_codes: vec![[7; 32]],
+    };
+    prove(&store, ada, 1, enrol).await.unwrap();
+    let raise = RaiseGeneration { user: ada };
+    store.commit(raise, event()).await.unwrap();
+    for proof in [Proof::TotpStep(101), Proof::RecoveryCode([7; 32])] {
+        let late = prove(&store, ada, 1, proof).await;
+        assert!(matches!(late, Err(StoreError::Stale)));
+    }
+    for proof in [Proof::TotpStep(101), Proof::RecoveryCode([7; 32])] {
+        prove(&store, ada, 2, proof).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_is_locked_is_told_once_and_let_in_by_a_whole_sign_in_a_link_or_a_password() {
+    let (_folder, store, ada) = with_ada().await;
+    let locked = Failures {
+        user: ada,
+        guess: Guess::Password,
+        failed: 3,
+        window_ends: Timestamp::from_millis(1_700_000_900_000),
+        in_a_row: 100,
+        locked: true,
+    };
+    let is_locked = async || store.person(&name("ada")).await.unwrap().unwrap().locked;
+    let told = async || {
+        let audit = store.audit(0, 100).await.unwrap();
+        audit
+            .iter()
+            .filter(|entry| entry.action == "user-locked")
+            .count()
+    };
+    for _ in 0..2 {
+        store.keep_failures(&[locked]).await.unwrap();
+        assert_eq!(store.failures().await.unwrap(), [locked]);
+        assert!(is_locked().await);
+        assert_eq!(told().await, 1);
+    }
+    let link = AddSetupLink {
+        user: ada,
+        hash: [1; 32],
+        expires: Timestamp::from_millis(1_800_000_000_000),
+    };
+    store.commit(link, event()).await.unwrap();
+    assert_eq!(store.failures().await.unwrap(), []);
+    store.keep_failures(&[locked]).await.unwrap();
+    assert_eq!(told().await, 2);
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    assert!(!is_locked().await);
+    let nobody = Failures {
+        user: UserId(999),
+        ..locked
+    };
+    store.keep_failures(&[nobody]).await.unwrap();
+    assert_eq!(store.failures().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

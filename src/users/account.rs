@@ -66,7 +66,9 @@ impl Users {
         let user = self.user(name).await?.id;
         let event = Event::about(actor, Action::SecondFactorReset, name);
         let change = ResetSecondFactor { user };
-        Ok(self.0.revoker.change_account(user, change, event).await?)
+        let outcome = self.0.revoker.change_account(user, change, event).await?;
+        self.0.login.forgive(user);
+        Ok(outcome)
     }
 
     /// Removes a user. Another of the same name later is another user.

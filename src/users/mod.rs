@@ -60,7 +60,7 @@ pub enum UsersError {
     Busy,
     #[error("the password could not be hashed")]
     Password(#[source] PasswordError),
-    /// The password is set; the sign-in after it was refused.
+    /// The sign-in after a password was set, or the proof of the current one.
     #[error(transparent)]
     SignIn(#[from] SignInError),
     #[error(transparent)]
@@ -168,22 +168,12 @@ impl Users {
         from: IpAddr,
     ) -> Result<Outcome, UsersError> {
         let name = &session.user().name;
-        let facts = self
-            .0
-            .store
-            .sign_in_facts(name)
-            .await?
-            .ok_or(UsersError::Unknown)?;
-        let verified = self
-            .0
-            .passwords
-            .verify(&current, facts.password.as_ref())
-            .await;
-        match verified {
-            Ok(verified) if verified.right => {}
-            Ok(_) | Err(PasswordError::TooLong) => return Err(UsersError::WrongPassword),
+        let facts = match self.0.login.confirm_password(session, &current).await {
+            Ok(facts) => facts,
+            Err(SignInError::Refused) => return Err(UsersError::WrongPassword),
+            Err(SignInError::Busy { .. }) => return Err(UsersError::Busy),
             Err(fault) => return Err(fault.into()),
-        }
+        };
         self.judge(facts.user.role, name, &new)?;
         if password::are_same(&current, &new) {
             return Err(UsersError::SamePassword);
@@ -217,7 +207,9 @@ impl Users {
             link,
             as_of,
         };
-        Ok(self.0.revoker.set_password(change, event).await?)
+        let outcome = self.0.revoker.set_password(change, event).await?;
+        self.0.login.forgive(user.id);
+        Ok(outcome)
     }
 
     /// Whether none of the last passwords was this one. Two who set one at the same moment are not

@@ -54,6 +54,7 @@ impl Users {
         };
         let event = Event::about(actor, Action::SetupLinkMade, &user.name);
         self.0.store.commit(change, event).await?;
+        self.0.login.forgive(user.id);
         Ok(link)
     }
 

@@ -9,6 +9,7 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use crate::support::gateway::Gateway;
 use crate::support::http1::{Answer, Wire, trusting};
 use crate::support::panel::Panel;
+use crate::support::person::{PASSWORD, csrf_of};
 use crate::support::{SOON, free_port, soon};
 
 const PROXY: &str = "127.0.0.2";
@@ -89,6 +90,47 @@ async fn b4_a_trusted_proxy_is_believed_as_far_as_it_can_see() {
     assert_eq!(told(&panel, &mut proxy, &lines).await, "203.0.113.9");
     let mut stranger = tls_after(STRANGER, gateway.port, b"").await.unwrap();
     assert_eq!(told(&panel, &mut stranger, &lines).await, STRANGER);
+}
+
+#[tokio::test]
+async fn b4_sessions_are_known_by_their_clients() {
+    let panel = Panel::start().await;
+    let gateway = Gateway::with_lines(
+        &panel,
+        &format!("{TRUST}\n[second_factor]\nrequired = false"),
+    )
+    .await;
+    gateway.add_with_password("ada");
+    let token = gateway.token("read");
+    let mut proxy = tls_after(PROXY, gateway.port, b"").await.unwrap();
+    let client = "X-Forwarded-For: 2001:db8::9";
+    let page = proxy
+        .get("/.portcullis/login", &[client, "Accept: text/html"])
+        .await;
+    let cookies: Vec<&str> = page.all("set-cookie");
+    let cookies: Vec<&str> = cookies
+        .iter()
+        .filter_map(|line| line.split(';').next())
+        .collect();
+    let form = format!(
+        "user=ada&password={}&csrf={}",
+        PASSWORD.replace(' ', "+"),
+        csrf_of(&page.text())
+    );
+    let cookie = format!("Cookie: {}", cookies.join("; "));
+    let kind = "Content-Type: application/x-www-form-urlencoded";
+    let fields = [client, kind, &cookie, "Origin: https://localhost"];
+    let answer = proxy
+        .request("POST", "/.portcullis/login", &fields, form.as_bytes())
+        .await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let sessions = gateway.call(&token, "GET", "/v1/sessions", "").await;
+    assert_eq!(
+        sessions.json()[0]["address"],
+        "2001:db8::9",
+        "{}",
+        sessions.text()
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use crate::class_b_proxies::{connect_from, tls_after};
 use crate::support::gateway::Gateway;
 use crate::support::http1::{Wire, tls};
 use crate::support::panel::Panel;
+use crate::support::websocket::WebSocket;
 use crate::support::{SOON, eventually, soon};
 
 const DATA: u8 = 0;
@@ -220,6 +221,29 @@ async fn d6_who_is_too_slow_is_closed() {
         is_closed("D6.6 half a preface", over(b"h2").await, b"PRI * HTT"),
         is_closed("D6.7 half an introduction", from_proxy, b"PROXY TCP4 203."),
     );
+}
+
+#[tokio::test]
+async fn d7_websockets_keep_their_places() {
+    let panel = Panel::start().await;
+    let gateway = Gateway::with_lines(&panel, "connections_per_address = 3").await;
+    let ada = gateway.person("ada", "operator").await;
+    let cookie = ada.cookie();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let wire = tls_after("127.0.0.2", gateway.port, b"").await.unwrap();
+        let fields = ["Origin: https://localhost", cookie.as_str()];
+        let mut socket = WebSocket::open(wire, "/ws", &fields).await.unwrap();
+        socket.check_echo().await;
+        held.push(socket);
+    }
+    let fourth = tls_after("127.0.0.2", gateway.port, b"").await;
+    assert!(fourth.is_none(), "a fourth connection is taken");
+    drop(held);
+    eventually("a place to be free", || {
+        tls_after("127.0.0.2", gateway.port, b"")
+    })
+    .await;
 }
 
 #[tokio::test]

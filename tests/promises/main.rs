@@ -18,6 +18,7 @@ mod flat_memory;
 mod kept;
 mod open;
 mod race;
+mod the_command_line;
 mod the_end;
 mod the_panel_side;
 mod the_start;

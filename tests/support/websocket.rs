@@ -67,8 +67,9 @@ impl WebSocket {
                 .zip(mask.iter().cycle())
                 .map(|(byte, mask)| byte ^ mask),
         );
-        self.stream.write_all(&frame).await.unwrap();
-        self.stream.flush().await.unwrap();
+        // It may have been closed meanwhile: what is heard next tells.
+        let _ = self.stream.write_all(&frame).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The next message; `None` when the connection ends.

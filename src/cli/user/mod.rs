@@ -77,9 +77,11 @@ impl User {
 
 /// Whether somebody may sign in.
 fn state(user: &Value) -> &'static str {
-    match user.get("disabled").and_then(Value::as_bool) {
-        Some(true) => "disabled",
-        _ => "active",
+    let is = |member| user.get(member).and_then(Value::as_bool) == Some(true);
+    match (is("disabled"), is("locked")) {
+        (true, _) => "disabled",
+        (false, true) => "locked",
+        (false, false) => "active",
     }
 }
 

@@ -70,6 +70,7 @@ impl Change for ResetSecondFactor {
                 .await
                 .map_err(failed("resetting a second factor"))?;
         }
+        desk.forget_failures(self.user).await?;
         raise(desk, self.user).await
     }
 }

@@ -4,6 +4,7 @@
 //! condition is checked by the statement that writes, never by a read before it.
 
 mod account;
+mod again;
 mod factor;
 mod session;
 mod token;
@@ -14,8 +15,9 @@ use std::future::Future;
 use sqlx::SqliteConnection;
 
 pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
+pub use self::again::BeginAgain;
+pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
-pub use self::factor::{EnrolTotp, SpendRecoveryCode, SpendTotpStep};
 pub use self::session::{Admitted, EndSession, StartSession};
 pub use self::token::{AddToken, RemoveToken};
 pub use self::user::{
@@ -58,6 +60,10 @@ impl<'a> Desk<'a> {
             seal,
             now,
         }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        self.connection
     }
 
     /// Adds the event to the audit list.

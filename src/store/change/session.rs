@@ -1,11 +1,11 @@
 //! Changes of sessions.
 
-use super::{Change, Desk};
-use crate::model::{SessionRecord, TokenHash};
+use super::{Change, Desk, Proof};
+use crate::model::{Event, SessionRecord, TokenHash};
 use crate::store::{StoreError, failed};
 
 /// Keeps a new session, if the user is enabled and still of the generation at which the password was
-/// checked; [`StoreError::Stale`] otherwise (promise 2).
+/// checked; [`StoreError::Stale`] otherwise (promise 2). It ends the user's row of failed sign-ins.
 #[derive(Debug)]
 pub struct StartSession {
     pub record: SessionRecord,
@@ -13,6 +13,8 @@ pub struct StartSession {
     pub max_per_user: usize,
     /// The session that the browser showed when it signed in; it ends.
     pub replaces: Option<TokenHash>,
+    /// The second factor that was shown, which is spent by this, and the event that tells of it.
+    pub proof: Option<(Proof, Event)>,
 }
 
 /// A session was kept.
@@ -34,6 +36,11 @@ impl Change for StartSession {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Admitted, StoreError> {
         let doing = "keeping a session";
         insert(desk, &self.record).await?;
+        if let Some((proof, event)) = self.proof {
+            proof.spend(self.record.user, desk).await?;
+            desk.record(&event).await?;
+        }
+        desk.end_the_row(self.record.user).await?;
         let replaced: Vec<(Vec<u8>,)> = match self.replaces {
             Some(token) => sqlx::query_as("DELETE FROM sessions WHERE token = $1 RETURNING token")
                 .bind(token.0.to_vec())

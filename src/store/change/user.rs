@@ -24,7 +24,8 @@ pub enum WayIn {
     Password(Secret<String>),
 }
 
-/// Adds a one-time link; an older one of the same user is dead from then on.
+/// Adds a one-time link; an older one of the same user is dead from then on. Failed sign-ins are
+/// forgotten.
 #[derive(Debug)]
 pub struct AddSetupLink {
     pub user: UserId,
@@ -33,7 +34,7 @@ pub struct AddSetupLink {
     pub expires: Timestamp,
 }
 
-/// Sets a password, raises the generation and forgets the user's sessions and links.
+/// Sets a password, raises the generation and forgets the user's sessions, links and failed sign-ins.
 #[derive(Debug)]
 pub struct SetPassword {
     pub user: UserId,
@@ -128,8 +129,8 @@ impl Change for AddSetupLink {
         .bind(self.expires.millis())
         .execute(&mut *desk.connection)
         .await
-        .map(drop)
-        .map_err(failed("adding a set-up link"))
+        .map_err(failed("adding a set-up link"))?;
+        desk.forget_failures(self.user).await
     }
 }
 
@@ -170,6 +171,7 @@ impl Change for SetPassword {
         if written.rows_affected() != 1 {
             return Err(StoreError::Stale);
         }
+        desk.forget_failures(self.user).await?;
         raise(desk, self.user).await
     }
 }

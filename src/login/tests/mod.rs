@@ -16,6 +16,8 @@ use crate::session::Sessions;
 use crate::store::Store;
 use crate::store::change::{AddUser, RaiseGeneration, SetPassword, WayIn};
 
+mod throttle;
+
 const PASSWORD: &str = "plum tractor elbow";
 
 struct House {
@@ -33,7 +35,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
         let text = format!(
-            "[second_factor]\nrequired = {second_factor}\n[[panel]]\nupstream = \"http://127.0.0.1:1\""
+            "[second_factor]\nrequired = {second_factor}\n[throttle]\nper_user_total = 25\n[[panel]]\nupstream = \"http://127.0.0.1:1\""
         );
         let config = Config::parse(&text, Path::new("test.toml")).unwrap();
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();

@@ -1,0 +1,80 @@
+//! The last step: a session for somebody who has shown everything that is asked.
+//!
+//! The code that was shown is spent, a first factor is enrolled, and the session is kept in one
+//! transaction, under the generation at which the password was checked: all of it or nothing.
+
+use super::{Login, NewSession, Origin, SignInError, about, moved_on};
+use crate::model::{Action, FactorKind, SessionId, SessionRecord, User};
+use crate::session::Token;
+use crate::store::change::{Proof, StartSession};
+
+/// Somebody who has shown everything that is asked of this user.
+pub(super) struct SignedIn<'a> {
+    pub(super) user: User,
+    pub(super) proof: Option<(FactorKind, Proof)>,
+    /// The cookie of the sign-in that was under way and ends with this.
+    pub(super) pending: Option<&'a str>,
+}
+
+impl Login {
+    pub(super) async fn start(
+        &self,
+        who: SignedIn<'_>,
+        from: &Origin,
+    ) -> Result<NewSession, SignInError> {
+        let (token, user, now) = (Token::random(), who.user, self.0.clock.now());
+        let record = SessionRecord {
+            token: token.hash(),
+            id: SessionId::random(),
+            user: user.id,
+            generation: user.generation,
+            created: now,
+            last_seen: now,
+            address: from.address,
+            device: from.device.clone(),
+            second_factor: who.proof.as_ref().map(|(kind, _)| *kind),
+        };
+        let told = |(_, proof): (FactorKind, Proof)| {
+            let event = about(&user, action_of(&proof), from);
+            (proof, event)
+        };
+        let start = StartSession {
+            record: record.clone(),
+            max_per_user: self.0.sessions.limits().max_per_user,
+            replaces: from.replaces,
+            proof: who.proof.map(told),
+        };
+        let event = about(&user, Action::SessionStarted, from).detail(from.device.clone());
+        let turn = self.0.starting.lock().await;
+        // Under the lock, so that one sign-in with two codes is one session.
+        let is_over = |cookie| self.0.pending.get(cookie, now).is_none();
+        if who.pending.is_some_and(is_over) {
+            return Err(SignInError::Expired);
+        }
+        let admitted = self.0.store.commit(start, event).await.map_err(moved_on)?;
+        if let Some(cookie) = who.pending {
+            self.0.pending.take(cookie);
+        }
+        self.0.throttle.signed_in(user.id);
+        let ended: Vec<_> = admitted
+            .outcome()
+            .ended
+            .iter()
+            .filter_map(|token| self.0.sessions.remove(token))
+            .collect();
+        let session = self.0.sessions.admit(record, user);
+        drop(turn);
+        self.0.sessions.cut(&ended).await;
+        session
+            .map(|session| NewSession { token, session })
+            .ok_or(SignInError::Expired)
+    }
+}
+
+fn action_of(proof: &Proof) -> Action {
+    match proof {
+        Proof::TotpStep(_) => Action::TotpUsed,
+        Proof::RecoveryCode(_) => Action::RecoveryCodeUsed,
+        Proof::Enrolment { .. } => Action::SecondFactorEnrolled,
+    }
+}
