@@ -152,12 +152,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "storage.url = \"postgres://u@h/db\"",
         "storage.max_staleness = \"5s\"",
         "second_factor.kinds = [\"totp\", \"passkey\"]",
-<<<<<<< HEAD
-        "second_factor.throttle = \"10/15m\"",
-        "[throttle]\nper_user = \"10/15m\"",
-=======
-        "management.client_ca = \"\"",
->>>>>>> main
     ] {
         assert_fault(&with_panel(lines), "not built yet");
     }

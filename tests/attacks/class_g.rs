@@ -97,8 +97,9 @@ async fn g2_only_the_exact_path_is_a_call() {
         "/healthz/../v1/users/olga/password-changed",
     ] {
         let answer = call(&arena, "POST", path, &[JSON], "{}").await;
+        // 405: one encoded segment is somebody's name, and names are not posted to.
         assert!(
-            matches!(answer.status, 400 | 404),
+            matches!(answer.status, 400 | 404 | 405),
             "{path}: {}",
             answer.text()
         );
