@@ -104,6 +104,27 @@ impl PanelHost {
     }
 }
 
+impl PanelHost {
+    /// Whether a request for `host`, which is canonical, is meant.
+    pub fn is_for(&self, host: &str, external_host: &str) -> bool {
+        match self {
+            Self::External => host == external_host,
+            Self::Any => true,
+            Self::Named(name) => host == name,
+        }
+    }
+
+    /// Whether both mean exactly the same hosts.
+    pub(super) fn is_same(&self, other: &Self, external_host: &str) -> bool {
+        match (self, other) {
+            (Self::Any, Self::Any) => true,
+            (Self::Any, _) | (_, Self::Any) => false,
+            (one, Self::External) => one.is_for(external_host, external_host),
+            (one, Self::Named(name)) => one.is_for(name, external_host),
+        }
+    }
+}
+
 impl Upstream {
     /// Reads `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/path`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {

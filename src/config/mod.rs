@@ -4,6 +4,7 @@
 //! into a struct without `Option`s for what has a default. Every fault is collected, so that one look
 //! shows all of them. What comes out is valid and never changes.
 
+mod bounds;
 mod fault;
 mod gateway;
 mod host;
@@ -18,9 +19,11 @@ mod value;
 mod written;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use bounds::{Bounds, Health};
 pub use fault::{Fault, Faults};
 pub use gateway::{Drain, Gateway, PlainListener, Tls};
 pub use host::{ExternalUrl, PanelHost, Upstream};
@@ -47,7 +50,8 @@ pub struct Config {
     pub password: PasswordPolicy,
     pub throttle: Throttle,
     pub management: Management,
-    pub panel: Panel,
+    /// At least one, each for hosts of its own.
+    pub panels: Vec<Arc<Panel>>,
     /// What is legal but unsafe.
     pub warnings: Vec<Fault>,
 }
@@ -118,7 +122,8 @@ impl Config {
         let throttle = Throttle::understand(file.section("throttle", report), report);
         let management = file.section("management", report);
         let management = Management::understand(management, &gateway, report);
-        let panel = Panel::understand_all(&mut file, report);
+        let host = gateway.external_url.host();
+        let panels = Panel::understand_all(&mut file, host, report);
         file.finish(report);
         Some(Self {
             gateway,
@@ -128,7 +133,7 @@ impl Config {
             password,
             throttle,
             management,
-            panel: panel?,
+            panels: panels?,
             warnings: Vec::new(),
         })
     }

@@ -1,9 +1,11 @@
 //! `[[panel]]`: the protected application, where it is and what it is told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::bounds::Bounds;
 use super::fault::Report;
 use super::host::{PanelHost, Upstream};
 use super::rule::{self, Rule};
@@ -19,6 +21,7 @@ pub struct Panel {
     pub upstream: Upstream,
     /// The authorities that the certificate of an `https` upstream may be from; else the public ones.
     pub upstream_ca: Option<PathBuf>,
+    pub bounds: Bounds,
     pub identity: IdentityHeaders,
     /// First match wins; without a match any signed-in user may pass.
     pub rules: Vec<Rule>,
@@ -33,25 +36,45 @@ pub struct IdentityHeaders {
 }
 
 impl Panel {
-    /// The one panel of the file.
-    pub(super) fn understand_all(file: &mut Section<'_>, report: &mut Report<'_>) -> Option<Self> {
+    /// The panels of the file. `None` goes with a fault.
+    pub(super) fn understand_all(
+        file: &mut Section<'_>,
+        external_host: &str,
+        report: &mut Report<'_>,
+    ) -> Option<Vec<Arc<Self>>> {
         const KEY: &str = "panel";
-        let mut panels = file.sections(KEY, KEY, report).into_iter();
+        let sections = file.sections(KEY, KEY, report);
         if !file.has(KEY) || file.is_empty_list(KEY) {
             report.fault_of_file(
                 "there is no panel; add [[panel]] with its address, \
                  like upstream = \"http://127.0.0.1:8080\"",
             );
         }
-        let panel = Self::understand(panels.next()?, report);
-        for another in panels {
-            report.fault(
-                another.span(),
-                "several panels are not built yet; leave one [[panel]]",
-            );
-            Self::understand(another, report);
+        let mut panels: Vec<Arc<Self>> = Vec::new();
+        for section in sections {
+            let name = section.span_of("name");
+            let host = section.span_of("host");
+            let Some(panel) = Self::understand(section, report) else {
+                continue;
+            };
+            if panels.iter().any(|other| other.name == panel.name) {
+                let text = format!(
+                    "name: two panels are called {:?}; give each its own",
+                    panel.name
+                );
+                report.fault(&name, text);
+            }
+            let is_same = |other: &Arc<Self>| other.host.is_same(&panel.host, external_host);
+            if let Some(other) = panels.iter().find(|other| is_same(other)) {
+                let text = format!(
+                    "host: the panel {:?} is for this host already; a host has one panel",
+                    other.name
+                );
+                report.fault(&host, text);
+            }
+            panels.push(Arc::new(panel));
         }
-        panel
+        (!panels.is_empty()).then_some(panels)
     }
 
     fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
@@ -74,6 +97,7 @@ impl Panel {
             "vault" => Err("\"vault\" is not built yet; \"pass\" is possible".to_owned()),
             other => Err(format!("{other:?} is not possible; \"pass\" is")),
         });
+        let bounds = Bounds::understand(&mut section, report);
         let identity = section.section("identity", report);
         let identity = IdentityHeaders::understand(identity, report);
         let rules = section.sections("rule", "panel.rule", report);
@@ -89,6 +113,7 @@ impl Panel {
             host,
             upstream: upstream?,
             upstream_ca,
+            bounds,
             identity,
             rules,
         })

@@ -62,7 +62,7 @@ fn the_rules_in_its_comments_are_good_rules() {
         .collect();
     let config = parse(&format!("{MINIMAL}{}", rules.join("\n"))).unwrap();
     assert_eq!(
-        config.panel.rules,
+        config.panels[0].rules,
         [
             Rule {
                 path: "/static/".into(),
@@ -95,7 +95,7 @@ fn defaults_are_those_of_the_contract() {
     assert!(config.second_factor.required_for(Role::Operator));
     assert_eq!(config.min_password_length(Role::Operator), 12);
     assert_eq!(config.management.listen, "127.0.0.1:9443".parse().ok());
-    let user = config.panel.identity.user.unwrap();
+    let user = config.panels[0].identity.user.clone().unwrap();
     assert_eq!(user, "X-Forwarded-User");
 }
 
@@ -158,7 +158,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
     for lines in [
         "cookies = \"vault\"",
         "[[panel.password_change]]\nmethod = \"POST\"",
-        "[[panel]]\nupstream = \"http://127.0.0.1:1\"",
     ] {
         assert_fault(&format!("{MINIMAL}{lines}"), "not built yet");
     }
@@ -224,6 +223,29 @@ const BAD_SECTIONS: &[(&str, &str)] = &[
 /// Lines inside the panel, and what is said of them.
 const BAD_PANELS: &[(&str, &str)] = &[
     ("name = \" b\"", "no name for a panel"),
+    ("max_body = \"10 MB\"", "no size"),
+    ("max_body = 10", "a text"),
+    ("max_requests = -1", "from 0"),
+    ("answer_timeout = \"0s\"", "no time"),
+    ("health_path = \"health\"", "no path"),
+    ("health_path = \"/a b\"", "no path"),
+    ("health_failures = 0", "from 1"),
+    (
+        "[[panel]]\nupstream = \"unix:p\"\nhost = \"b\"",
+        "two panels are called",
+    ),
+    (
+        "[[panel]]\nupstream = \"unix:p\"\nname = \"b\"",
+        "for this host already",
+    ),
+    (
+        "[[panel]]\nupstream = \"unix:p\"\nname = \"b\"\nhost = \"localhost\"",
+        "for this host already",
+    ),
+    (
+        "host = \"*\"\n[[panel]]\nupstream = \"unix:p\"\nname = \"b\"\nhost = \"*\"",
+        "for this host already",
+    ),
     ("host = \"a:1\"", "without its port"),
     ("upstream_ca = \"ca.pem\"", "begins with https://"),
     ("cookies = \"no\"", "\"pass\" is"),

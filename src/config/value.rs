@@ -40,6 +40,24 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// `"64k"`, `"10m"`, `"2g"`: bytes, in powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; write it like \"64k\", \"10m\" or \"2g\"");
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k')) => (text.get(..at), 10),
+        Some((at, 'm')) => (text.get(..at), 20),
+        Some((at, 'g')) => (text.get(..at), 30),
+        _ => (None, 0),
+    };
+    let digits = digits
+        .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .ok_or_else(wrong)?;
+    let count = digits.parse::<u64>().ok().filter(|count| *count > 0);
+    count
+        .and_then(|count| count.checked_mul(1 << shift))
+        .ok_or_else(wrong)
+}
+
 /// `"ADDR:PORT"`.
 pub(super) fn listener(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
@@ -98,6 +116,27 @@ mod tests {
             "3651d",
         ] {
             assert!(duration(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        for (text, bytes) in [("1k", 1024), ("10m", 10 << 20), ("2g", 2 << 30)] {
+            assert_eq!(size(text), Ok(bytes));
+        }
+        for text in [
+            "",
+            "k",
+            "0k",
+            "1",
+            "1K",
+            "1.5m",
+            "-1k",
+            " 1k",
+            "99999999999g",
+            "1\u{fc}",
+        ] {
+            assert!(size(text).is_err(), "{text:?}");
         }
     }
 

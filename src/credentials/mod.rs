@@ -1,5 +1,6 @@
 //! What a person knows or has: passwords, TOTP apps, recovery codes. Nothing here knows of users.
 
+pub mod generator;
 pub mod password;
 pub mod policy;
 pub mod recovery;

@@ -36,7 +36,7 @@ const PORTAL: &str = "/.portcullis";
 pub struct Gate {
     /// The host of `external_url`.
     external_host: String,
-    panel: Arc<Panel>,
+    panels: Vec<Arc<Panel>>,
     sessions: Sessions,
 }
 
@@ -56,11 +56,11 @@ pub enum Verdict {
 }
 
 impl Gate {
-    /// A gate in front of one panel.
-    pub fn new(external_host: &str, panel: Arc<Panel>, sessions: Sessions) -> Self {
+    /// A gate in front of these panels, each for hosts of its own.
+    pub fn new(external_host: &str, panels: Vec<Arc<Panel>>, sessions: Sessions) -> Self {
         Self {
             external_host: external_host.to_owned(),
-            panel,
+            panels,
             sessions,
         }
     }
@@ -86,8 +86,8 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Verdict, Problem> {
         let host = target.host().canonical();
-        let is_panels = self.is_panels(host);
-        if !is_panels && host != self.external_host {
+        let panel = self.panel_of(host);
+        if panel.is_none() && host != self.external_host {
             return Err(unknown_host());
         }
         let visit = Visit::recognise(client, headers, &self.sessions, now);
@@ -98,41 +98,46 @@ impl Gate {
                 Err(no_such_page())
             };
         }
-        if !is_panels {
-            return Err(unknown_host());
-        }
+        let panel = panel.ok_or_else(unknown_host)?;
         if target.is_websocket() {
             check_origin(&target, headers)?;
         }
-        self.ask(target, visit, now)
+        ask(panel.clone(), target, visit, now)
     }
 
-    fn ask(&self, target: Target, visit: Visit, now: Timestamp) -> Result<Verdict, Problem> {
-        let asked = rules::requirement(&self.panel.rules, target.method(), target.path());
-        if asked.anyone {
-            // Who has a session is named to the panel here too, and the exchange ends with it.
-            return Ok(Verdict::Pass(Permit::new(target, visit.session)));
-        }
-        let Some(session) = visit.session.clone() else {
-            return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
-        };
-        if !asked.roles.contains(&session.user().role) {
-            return Err(not_for_this_role());
-        }
-        let recent = |within| now.since(session.created()) < within;
-        if !asked.reauthenticate.is_none_or(recent) {
-            return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visit));
-        }
-        Ok(Verdict::Pass(Permit::new(target, Some(session))))
+    /// A panel that names the host comes before one for any.
+    fn panel_of(&self, host: &str) -> Option<&Arc<Panel>> {
+        let is_for = |panel: &&Arc<Panel>| panel.host.is_for(host, &self.external_host);
+        let is_open = |panel: &&Arc<Panel>| panel.host == PanelHost::Any;
+        let mut named = self.panels.iter().filter(|panel| !is_open(panel));
+        named
+            .find(is_for)
+            .or_else(|| self.panels.iter().find(is_open))
     }
+}
 
-    fn is_panels(&self, host: &str) -> bool {
-        match &self.panel.host {
-            PanelHost::External => host == self.external_host,
-            PanelHost::Any => true,
-            PanelHost::Named(name) => host == name,
-        }
+fn ask(
+    panel: Arc<Panel>,
+    target: Target,
+    visit: Visit,
+    now: Timestamp,
+) -> Result<Verdict, Problem> {
+    let asked = rules::requirement(&panel.rules, target.method(), target.path());
+    if asked.anyone {
+        // Who has a session is named to the panel here too, and the exchange ends with it.
+        return Ok(Verdict::Pass(Permit::new(panel, target, visit.session)));
     }
+    let Some(session) = visit.session.clone() else {
+        return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
+    };
+    if !asked.roles.contains(&session.user().role) {
+        return Err(not_for_this_role());
+    }
+    let recent = |within| now.since(session.created()) < within;
+    if !asked.reauthenticate.is_none_or(recent) {
+        return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visit));
+    }
+    Ok(Verdict::Pass(Permit::new(panel, target, Some(session))))
 }
 
 /// The portal's own paths have one spelling.

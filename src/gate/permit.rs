@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::target::Target;
+use crate::config::Panel;
 use crate::session::Session;
 
 /// Evidence that one request may reach the panel. Private fields, and a constructor that only the
@@ -12,13 +13,23 @@ use crate::session::Session;
 /// and not from the raw request line, so nothing else can be forwarded with it.
 #[derive(Debug)]
 pub struct Permit {
+    panel: Arc<Panel>,
     target: Target,
     session: Option<Arc<Session>>,
 }
 
 impl Permit {
-    pub(super) fn new(target: Target, session: Option<Arc<Session>>) -> Self {
-        Self { target, session }
+    pub(super) fn new(panel: Arc<Panel>, target: Target, session: Option<Arc<Session>>) -> Self {
+        Self {
+            panel,
+            target,
+            session,
+        }
+    }
+
+    /// Where the request may go, and nowhere else.
+    pub fn panel(&self) -> &Arc<Panel> {
+        &self.panel
     }
 
     /// What was decided on.

@@ -8,7 +8,9 @@ use http::{Method, Request};
 
 use super::{Gate, SignIn, Verdict};
 use crate::clock::{Clock, Hand, Timestamp};
-use crate::config::{Allow, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream};
+use crate::config::{
+    Allow, Bounds, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream,
+};
 use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
 use crate::session::{Sessions, Token};
 
@@ -42,6 +44,7 @@ impl Porch {
                 port: 1,
             },
             upstream_ca: None,
+            bounds: Bounds::default(),
             identity: IdentityHeaders {
                 user: None,
                 role: None,
@@ -63,8 +66,15 @@ impl Porch {
                 ),
             ],
         };
+        let open = Panel {
+            name: "named".to_owned(),
+            host: PanelHost::Named("second.example".to_owned()),
+            rules: vec![rule("/", None, Allow::Anyone, None)],
+            ..panel.clone()
+        };
+        let panels = vec![Arc::new(panel), Arc::new(open)];
         Self {
-            gate: Gate::new("panel.example", Arc::new(panel), sessions.clone()),
+            gate: Gate::new("panel.example", panels, sessions.clone()),
             sessions,
             clock,
             hand,
@@ -237,4 +247,42 @@ fn the_server_itself_can_be_asked() {
     assert_eq!(porch.verdict(star), "about server");
     let star = Request::get("*").header("host", "panel.example");
     assert_eq!(porch.verdict(star), "400");
+}
+
+#[test]
+fn each_host_has_its_panel_and_its_rules() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    for (host, verdict, signed_in, portal) in [
+        ("panel.example", "sign in", "pass ada", "portal"),
+        ("second.example", "pass nobody", "pass ada", "portal"),
+        ("Second.example.:8443", "pass nobody", "pass ada", "portal"),
+        ("third.example", "421", "421", "421"),
+        ("second.example.evil", "421", "421", "421"),
+    ] {
+        let ask = |path| Request::get(path).header("host", host);
+        assert_eq!(porch.verdict(ask("/page")), verdict, "{host}");
+        let known = ask("/page").header("cookie", &cookie);
+        assert_eq!(porch.verdict(known), signed_in, "{host}");
+        assert_eq!(porch.verdict(ask("/.portcullis/login")), portal, "{host}");
+    }
+}
+
+#[test]
+fn a_panel_for_any_host_comes_last() {
+    let mut porch = Porch::new();
+    let any = Panel {
+        name: "any".to_owned(),
+        host: PanelHost::Any,
+        ..Panel::clone(&porch.gate.panels[0])
+    };
+    porch.gate.panels.insert(0, Arc::new(any));
+    for (host, name) in [
+        ("panel.example", "panel"),
+        ("second.example", "named"),
+        ("third.example", "any"),
+    ] {
+        let panel = porch.gate.panel_of(host).unwrap();
+        assert_eq!(panel.name, name, "{host}");
+    }
 }

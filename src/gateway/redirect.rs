@@ -21,12 +21,15 @@ pub(super) struct Redirect {
 }
 
 impl Redirect {
-    pub(super) fn new(external: ExternalUrl, panel: &Panel) -> Self {
-        let hosts = match &panel.host {
-            PanelHost::Named(host) => vec![host.clone()],
-            PanelHost::External | PanelHost::Any => Vec::new(),
-        };
-        Self { external, hosts }
+    pub(super) fn new(external: ExternalUrl, panels: &[Arc<Panel>]) -> Self {
+        let named = panels.iter().filter_map(|panel| match &panel.host {
+            PanelHost::Named(host) => Some(host.clone()),
+            PanelHost::External | PanelHost::Any => None,
+        });
+        Self {
+            external,
+            hosts: named.collect(),
+        }
     }
 
     /// To the same path at the external address, or at the panel's host that was asked for. What else
@@ -81,7 +84,7 @@ mod tests {
         let text = "gateway.external_url = \"https://a.example:8443\"\n\
                     [[panel]]\nhost = \"b.example\"\nupstream = \"http://127.0.0.1:1\"\n";
         let config = Config::parse(text, Path::new("p.toml")).unwrap();
-        let redirect = Redirect::new(config.gateway.external_url.clone(), &config.panel);
+        let redirect = Redirect::new(config.gateway.external_url.clone(), &config.panels);
         for (host, origin) in [
             ("B.example.:80", "https://b.example:8443"),
             ("a.example", "https://a.example:8443"),

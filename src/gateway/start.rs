@@ -23,13 +23,13 @@ use crate::accept::{
     self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, ListenError,
 };
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, PanelHost};
 use crate::credentials::password::PasswordError;
 use crate::gate::Gate;
 use crate::login;
 use crate::management::Management;
 use crate::portal::Portal;
-use crate::proxy::{Connector, Proxy, UpstreamError};
+use crate::proxy::{Panels, Proxy, UpstreamError};
 use crate::session;
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -112,13 +112,8 @@ async fn serve(
     let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
-    let certificates = certificates(&config, &rooms.clock)?;
-    let tls = certificates.server_config()?;
-    let tls_for_programs = match &config.management.client_ca {
-        Some(authorities) => certificates.server_config_for(authorities)?,
-        None => tls.clone(),
-    };
-    let connector = Connector::to_panel(&config.panel)?;
+    let (tls, tls_for_programs) = handshakes(&config, &rooms.clock)?;
+    let panels = Panels::new(&config.panels, &rooms.clock)?;
     let entry = Entry {
         tls,
         proxies: Arc::new(config.gateway.proxies.clone()),
@@ -130,7 +125,8 @@ async fn serve(
     open_office(&rooms, tls_for_programs, &tasks, &office, &mut handed)?;
     handed.are_all_taken()?;
     let house = Arc::new(House::new(&rooms, &tasks));
-    let workers = employ(doors, &config, &house, &connector, &entry)?;
+    let workers = employ(doors, &config, &house, &panels, &entry)?;
+    panels.watch(&tasks);
     tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
@@ -163,11 +159,10 @@ async fn serve(
 impl House {
     fn new(rooms: &Rooms, tasks: &Shutdown) -> Self {
         let config = &rooms.config;
-        let panel = Arc::new(config.panel.clone());
         Self {
             gate: Gate::new(
                 config.gateway.external_url.host(),
-                panel,
+                config.panels.clone(),
                 rooms.sessions.clone(),
             ),
             portal: Portal::new(
@@ -180,7 +175,7 @@ impl House {
                 rooms.clock.clone(),
             ),
             control: Handle::current(),
-            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panel),
+            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panels),
             clock: rooms.clock.clone(),
             tasks: tasks.clone(),
         }
@@ -192,7 +187,7 @@ fn employ(
     doors: Vec<Doors>,
     config: &Config,
     house: &Arc<House>,
-    connector: &Connector,
+    panels: &Panels,
     entry: &Entry,
 ) -> Result<Vec<JoinHandle<()>>, GatewayError> {
     let started = doors.into_iter().map(|doors| {
@@ -202,8 +197,7 @@ fn employ(
         let worker = Worker {
             doors,
             house: house.clone(),
-            panel: Arc::new(config.panel.clone()),
-            connector: connector.clone(),
+            panels: panels.clone(),
             entry: entry.clone(),
             given: config.gateway.drain.exchanges + LAST_CALLS,
         };
@@ -219,8 +213,7 @@ fn employ(
 struct Worker {
     doors: Doors,
     house: Arc<House>,
-    panel: Arc<crate::config::Panel>,
-    connector: Connector,
+    panels: Panels,
     entry: Entry,
     /// How long its tasks have in the end.
     given: Duration,
@@ -228,9 +221,8 @@ struct Worker {
 
 impl Worker {
     async fn run(self) {
-        let clock = self.house.clock.clone();
         let tasks = self.entry.tasks.clone();
-        let proxy = Proxy::new(self.panel, self.connector, clock, tasks.clone());
+        let proxy = Proxy::new(&self.panels, &self.house.clock, &tasks);
         let door = Door {
             house: self.house,
             proxy,
@@ -289,12 +281,35 @@ fn open_office(
     Ok(())
 }
 
+/// Every host that the gateway is asked for by name.
+fn hosts(config: &Config) -> Vec<&str> {
+    let named = config.panels.iter().filter_map(|panel| match &panel.host {
+        PanelHost::Named(name) => Some(name.as_str()),
+        PanelHost::External | PanelHost::Any => None,
+    });
+    let external = config.gateway.external_url.host();
+    std::iter::once(external).chain(named).collect()
+}
+
+/// TLS for people, and for programs.
+fn handshakes(
+    config: &Config,
+    clock: &Clock,
+) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), TlsError> {
+    let certificates = certificates(config, clock)?;
+    let tls = certificates.server_config()?;
+    let tls_for_programs = match &config.management.client_ca {
+        Some(authorities) => certificates.server_config_for(authorities)?,
+        None => tls.clone(),
+    };
+    Ok((tls, tls_for_programs))
+}
+
 /// The gateway's certificate; for development it is made where it is missing.
-fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, GatewayError> {
+fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, TlsError> {
     let tls = &config.tls;
     if tls.development {
-        let host = config.gateway.external_url.host();
-        ensure_development_pair(&tls.certificate, &tls.key, &[host], clock.wall())?;
+        ensure_development_pair(&tls.certificate, &tls.key, &hosts(config), clock.wall())?;
     }
-    Ok(Certificates::load(&tls.certificate, &tls.key)?)
+    Certificates::load(&tls.certificate, &tls.key)
 }

@@ -11,7 +11,7 @@ use crate::model::{FactorKind, Role, User, UserName};
 use crate::revoke::Outcome;
 use crate::secret::Secret;
 use crate::store::Person;
-use crate::users::{Edit, SetupLink, UsersError};
+use crate::users::{Edit, SetupLink, UsersError, email_address};
 use crate::wire::{Problem, Response};
 
 /// Everybody, by name.
@@ -28,7 +28,7 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     let name = body.needed("name", name);
     let role = body.parsed("role", str::parse::<Role>);
     let role = body.needed("role", role);
-    let email = body.parsed("email", email);
+    let email = body.parsed("email", email_address);
     let password = body.verbatim("password").map(Secret::new);
     body.finish()?;
     let (Some(name), Some(role)) = (name, role) else {
@@ -70,7 +70,7 @@ pub(super) async fn edit(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
     let body = &mut order.body;
     let edit = Edit {
         role: body.parsed("role", str::parse::<Role>),
-        email: body.parsed_or_null("email", email),
+        email: body.parsed_or_null("email", email_address),
         disabled: body.flag("disabled"),
     };
     body.finish()?;
@@ -174,17 +174,4 @@ fn person(person: &Person) -> Map<String, Value> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
-}
-
-/// An address as it is passed on to the panel: visible ASCII, so that it fits into a header field.
-fn email(text: &str) -> Result<String, &'static str> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let whole = text
-        .split_once('@')
-        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    if plain && whole && text.len() <= 254 {
-        Ok(text.to_owned())
-    } else {
-        Err("this is no e-mail address like ada@example.org")
-    }
 }

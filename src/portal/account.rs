@@ -14,7 +14,7 @@ use super::page::{self, see_other};
 use super::refusal::{self, Answer, Refusal, failed, not_acceptable, password_complaint};
 use super::view::{Complaint, account as view};
 use super::{Desk, step};
-use crate::model::{Action, SessionId};
+use crate::model::{Action, Role, SessionId};
 use crate::revoke::RevokeError;
 use crate::session::Session;
 use crate::store::StoreError;
@@ -149,6 +149,7 @@ impl Facts {
                 .field(Binding::Session(self.session.token_hash())),
             user: user.name.as_str(),
             role: user.role.as_str(),
+            administers: user.role == Role::Administrator,
             email: user.email.as_deref(),
             sessions: &rows,
             factor: self.factor,

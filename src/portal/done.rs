@@ -8,17 +8,19 @@ pub(super) enum Done {
     LoggedOutEverywhere,
     PasswordChanged,
     SessionEnded,
+    UserRemoved,
     /// A sign-in took too long, or was given too many wrong codes.
     StartAgain,
 }
 
 impl Done {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::PasswordSet,
         Self::LoggedOut,
         Self::LoggedOutEverywhere,
         Self::PasswordChanged,
         Self::SessionEnded,
+        Self::UserRemoved,
         Self::StartAgain,
     ];
 
@@ -30,6 +32,7 @@ impl Done {
             Self::LoggedOutEverywhere => "logged-out-everywhere",
             Self::PasswordChanged => "password-changed",
             Self::SessionEnded => "session-ended",
+            Self::UserRemoved => "user-removed",
             Self::StartAgain => "start-again",
         }
     }
@@ -47,6 +50,7 @@ impl Done {
                  new password."
             }
             Self::SessionEnded => "The session is ended. What it had open is cut.",
+            Self::UserRemoved => "The user is removed, and every session with them.",
             Self::StartAgain => {
                 "This sign-in took too long, or had too many wrong codes. Please begin again."
             }

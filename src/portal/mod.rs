@@ -7,6 +7,7 @@
 mod account;
 mod asked;
 mod assets;
+mod audit;
 mod csrf;
 mod done;
 mod enrol;
@@ -18,6 +19,8 @@ mod refusal;
 mod second_factor;
 mod setup;
 mod step;
+mod user;
+mod users;
 mod view;
 
 use std::sync::Arc;
@@ -136,6 +139,10 @@ fn routes(desk: Arc<Desk>) -> Router {
             "/.portcullis/account/sessions/{id}/end",
             post(account::end_session),
         )
+        .route("/.portcullis/users", get(users::show).post(users::add))
+        .route("/.portcullis/users/{user}", get(user::show))
+        .route("/.portcullis/users/{user}/{act}", post(user::act))
+        .route("/.portcullis/audit", get(audit::show))
         .fallback(refusal::no_such_page)
         .method_not_allowed_fallback(refusal::wrong_method)
         .with_state(desk)

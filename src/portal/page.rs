@@ -26,6 +26,8 @@ pub(super) struct Page<'a> {
 pub(super) struct Account<'a> {
     pub(super) user: &'a str,
     pub(super) csrf: &'a str,
+    /// The way to the users and the audit list is shown.
+    pub(super) administers: bool,
 }
 
 /// The whole document.
@@ -60,6 +62,11 @@ fn bar(account: Option<&Account<'_>>) -> Markup {
             @if let Some(account) = account {
                 nav aria-label="Account" {
                     a href="/" { "Start page" }
+                    @if account.administers {
+                        a href="/.portcullis/users" { "Users" }
+                        a href="/.portcullis/audit" { "Audit" }
+                    }
+                    a href="/.portcullis/account" { "Account" }
                     form method="post" action="/.portcullis/logout" {
                         (hidden_csrf(account.csrf))
                         button class="quiet" type="submit" {

@@ -19,6 +19,12 @@ use crate::wire::{NextPath, Problem, Response, cookie};
 pub(super) const ACCOUNT: &str = "/.portcullis/account";
 pub(super) const ENROL: &str = "/.portcullis/enrol";
 pub(super) const SECOND_FACTOR: &str = "/.portcullis/second-factor";
+/// The page of one user.
+pub(super) fn to_user(name: &UserName) -> String {
+    let name = utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC);
+    format!("/.portcullis/users/{name}")
+}
+
 const LOGIN: &str = "/.portcullis/login";
 
 /// A sign-in that waits for its next step.

@@ -14,12 +14,11 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::condition::Place;
 use super::upstream::Lease;
 use crate::clock::Clock;
+use crate::config::Bounds;
 use crate::session::Exchange;
-
-/// How long a client may send nothing of a body that it has begun.
-pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// What a request's body is doing, as the one who waits for the answer sees it.
 #[derive(Debug, Clone)]
@@ -40,6 +39,7 @@ pub(super) enum BodyFault {
     Silent = 1,
     Broken = 2,
     Cut = 3,
+    TooLarge = 4,
 }
 
 /// The body of a request to a panel.
@@ -51,6 +51,9 @@ struct ClientBody {
     incoming: Incoming,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     idle: Pin<Box<Sleep>>,
+    patience: Duration,
+    /// What may still come, in bytes.
+    left: u64,
     /// The clock runs only while the client is waited for.
     is_waiting: bool,
     progress: Progress,
@@ -65,6 +68,7 @@ pub(super) struct ResponseBody {
     incoming: Incoming,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     lease: Option<Lease>,
+    _place: Place,
     /// Seen by its end, which for a chunked body is known by nothing else.
     has_ended: bool,
     exchange: Arc<Exchange>,
@@ -89,6 +93,7 @@ impl Progress {
             1 => Some(BodyFault::Silent),
             2 => Some(BodyFault::Broken),
             3 => Some(BodyFault::Cut),
+            4 => Some(BodyFault::TooLarge),
             _ => None,
         }
     }
@@ -107,6 +112,7 @@ impl Progress {
 impl RequestBody {
     pub(super) fn of_client(
         incoming: Incoming,
+        bounds: &Bounds,
         exchange: &Arc<Exchange>,
         progress: Progress,
         clock: Clock,
@@ -117,7 +123,9 @@ impl RequestBody {
         Self(Some(ClientBody {
             incoming,
             cut: Box::pin(exchange.cut().clone().cancelled_owned()),
-            idle: Box::pin(tokio::time::sleep(BODY_IDLE)),
+            idle: Box::pin(tokio::time::sleep(bounds.idle)),
+            patience: bounds.idle,
+            left: bounds.max_body.unwrap_or(u64::MAX),
             is_waiting: false,
             progress,
             clock,
@@ -148,7 +156,16 @@ impl ClientBody {
         Poll::Ready(match frame {
             // Trailers could carry fields that the head may not (RFC 9110 §6.5.1): dropped.
             Some(Ok(frame)) if frame.is_trailers() => None,
-            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match self.left.checked_sub(length) {
+                    Some(left) => {
+                        self.left = left;
+                        Some(Ok(frame))
+                    }
+                    None => Some(Err(self.progress.failed(BodyFault::TooLarge))),
+                }
+            }
             Some(Err(_)) => Some(Err(self.progress.failed(BodyFault::Broken))),
             None => None,
         })
@@ -157,7 +174,7 @@ impl ClientBody {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if !self.is_waiting {
             self.is_waiting = true;
-            self.idle.as_mut().reset(Instant::now() + BODY_IDLE);
+            self.idle.as_mut().reset(Instant::now() + self.patience);
         }
         ready!(self.idle.as_mut().poll(cx));
         Poll::Ready(Some(Err(self.progress.failed(BodyFault::Silent))))
@@ -193,11 +210,17 @@ impl Body for RequestBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, exchange: Arc<Exchange>, lease: Lease) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        exchange: Arc<Exchange>,
+        lease: Lease,
+        place: Place,
+    ) -> Self {
         Self {
             incoming,
             cut: Box::pin(exchange.cut().clone().cancelled_owned()),
             lease: Some(lease),
+            _place: place,
             has_ended: false,
             exchange,
         }

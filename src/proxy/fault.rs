@@ -1,8 +1,12 @@
 //! Why an exchange failed, whose fault it was, and what is answered.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderName, StatusCode};
 
 use super::body::{BodyFault, Progress};
+use super::condition::NotNow;
 use super::upstream::UpstreamError;
 use crate::config::Panel;
 use crate::wire::Problem;
@@ -19,8 +23,17 @@ pub enum ForwardError {
     Silent { panel: String },
     #[error("panel {panel} broke off or answered nonsense: {cause}")]
     Broken { panel: String, cause: String },
-    #[error("the client sent nothing more of its request for {} seconds", super::body::BODY_IDLE.as_secs())]
-    ClientSilent,
+    #[error("panel {panel} is down")]
+    Down {
+        panel: String,
+        retry_after: Duration,
+    },
+    #[error("panel {panel} has as many requests in progress as it may")]
+    Full { panel: String },
+    #[error("the client's body is longer than the {limit} bytes that the panel takes")]
+    TooLarge { limit: u64 },
+    #[error("the client sent nothing more of its request for {seconds} seconds")]
+    ClientSilent { seconds: u64 },
     #[error("the client broke off its request, or its body was malformed")]
     ClientBroken,
 }
@@ -57,12 +70,52 @@ impl ForwardError {
                 panel,
                 "broke off, or answered with something that is not HTTP",
             ),
-            Self::ClientSilent => Problem::new(StatusCode::REQUEST_TIMEOUT, "request too slow")
-                .detail(self.to_string()),
+            Self::Down { panel, retry_after } => {
+                // A page asks again by itself.
+                let seconds = retry_after.as_secs().max(1);
+                unavailable(
+                    "panel is down",
+                    panel,
+                    "is down at the moment; this page looks again by itself, and the gateway is well",
+                    seconds,
+                )
+                .header(REFRESH, seconds.into())
+            }
+            Self::Full { panel } => unavailable(
+                "panel is busy",
+                panel,
+                "has as many requests in progress as it may; try again in a moment",
+                1,
+            ),
+            Self::TooLarge { limit } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
+                .detail(format!(
+                    "what was sent is too large; this panel takes {limit} bytes at once"
+                ))
+                .field("limit", *limit),
+            Self::ClientSilent { .. } => {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "request too slow")
+                    .detail(self.to_string())
+            }
             Self::ClientBroken => {
                 Problem::new(StatusCode::BAD_REQUEST, "bad request").detail(self.to_string())
             }
         })
+    }
+}
+
+fn unavailable(title: &'static str, panel: &str, what: &str, seconds: u64) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, title)
+        .detail(format!("the panel \"{panel}\" {what}"))
+        .field("panel", panel)
+        .header(RETRY_AFTER, seconds.into())
+}
+
+/// The panel is not asked.
+pub(super) fn not_now(panel: &Panel, why: &NotNow, retry_after: Duration) -> ForwardError {
+    let panel = panel.name.clone();
+    match why {
+        NotNow::Down => ForwardError::Down { panel, retry_after },
+        NotNow::Full => ForwardError::Full { panel },
     }
 }
 
@@ -81,7 +134,14 @@ pub(super) fn of_exchange(
     progress: &Progress,
 ) -> ForwardError {
     match progress.client_fault() {
-        Some(BodyFault::Silent) => return ForwardError::ClientSilent,
+        Some(BodyFault::Silent) => {
+            let seconds = panel.bounds.idle.as_secs();
+            return ForwardError::ClientSilent { seconds };
+        }
+        Some(BodyFault::TooLarge) => {
+            let limit = panel.bounds.max_body.unwrap_or(u64::MAX);
+            return ForwardError::TooLarge { limit };
+        }
         Some(BodyFault::Broken) => return ForwardError::ClientBroken,
         Some(BodyFault::Cut) => return ForwardError::SessionEnded,
         None => {}
@@ -96,3 +156,6 @@ pub(super) fn of_exchange(
         cause => ForwardError::Unreachable { panel, cause },
     }
 }
+
+/// Known to every browser, if to no standard of HTTP.
+const REFRESH: HeaderName = HeaderName::from_static("refresh");

@@ -5,7 +5,9 @@
 //! The head that the panel sees is built from nothing; bodies stream in both directions.
 
 mod body;
+mod condition;
 mod fault;
+mod panels;
 mod request_head;
 mod response_head;
 mod tunnel;
@@ -17,12 +19,16 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::request::Parts;
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use self::body::{Progress, RequestBody, ResponseBody};
+pub use self::condition::PanelState;
+use self::condition::{Condition, Place};
 pub use self::fault::ForwardError;
+pub use self::panels::Panels;
+pub use self::upstream::UpstreamError;
 use self::upstream::{Answer, Upstream};
-pub use self::upstream::{Connector, UpstreamError};
 use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::config::Panel;
@@ -31,10 +37,17 @@ use crate::session::Exchange;
 use crate::shutdown::Shutdown;
 use crate::wire::{Body, Response};
 
-/// The way to one panel, of one worker: it has connections of its own.
+/// The ways to the panels, of one worker: it has connections of its own.
 #[derive(Debug, Clone)]
 pub struct Proxy {
+    ways: Arc<[Way]>,
+}
+
+/// The way to one panel.
+#[derive(Debug, Clone)]
+struct Way {
     panel: Arc<Panel>,
+    condition: Condition,
     upstream: Upstream,
     clock: Clock,
     tasks: Shutdown,
@@ -48,22 +61,43 @@ struct Outbound<'a> {
 }
 
 impl Proxy {
-    /// A way to `panel` through `connector`; `tasks` owns the connections and tunnels.
-    pub fn new(panel: Arc<Panel>, connector: Connector, clock: Clock, tasks: Shutdown) -> Self {
-        let upstream = Upstream::new(connector, tasks.clone());
+    /// Ways to these panels; `tasks` owns the connections and tunnels.
+    pub fn new(panels: &Panels, clock: &Clock, tasks: &Shutdown) -> Self {
+        let ways = panels.all().map(|known| Way {
+            upstream: Upstream::new(known.connector.clone(), &known.panel.bounds, tasks.clone()),
+            panel: known.panel.clone(),
+            condition: known.condition.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        });
         Self {
-            panel,
-            upstream,
-            clock,
-            tasks,
+            ways: ways.collect(),
         }
     }
 
-    /// Carries a request that the gate let pass, and returns the panel's answer.
+    /// Carries a request that the gate let pass to the panel that its permit names, and returns the
+    /// panel's answer.
     ///
     /// # Errors
-    /// [`ForwardError`]: the session has ended, the panel failed, or the browser's body did.
+    /// [`ForwardError`]: the session has ended, the panel failed, has no place or is down, or the
+    /// browser's body failed.
     pub async fn forward(
+        &self,
+        permit: Permit,
+        parts: &mut Parts,
+        body: Incoming,
+        connection: &Connection,
+    ) -> Result<Response, ForwardError> {
+        let is_meant = |way: &&Way| Arc::ptr_eq(&way.panel, permit.panel());
+        let Some(way) = self.ways.iter().find(is_meant) else {
+            return Err(fault::nonsense(permit.panel(), "no way leads to it"));
+        };
+        way.forward(permit, parts, body, connection).await
+    }
+}
+
+impl Way {
+    async fn forward(
         &self,
         permit: Permit,
         parts: &mut Parts,
@@ -75,17 +109,36 @@ impl Proxy {
                 .map_err(|_| ForwardError::SessionEnded)?,
             None => Exchange::of_nobody(),
         };
+        let bounds = &self.panel.bounds;
+        if let Some(limit) = bounds
+            .max_body
+            .filter(|most| body.size_hint().lower() > *most)
+        {
+            return Err(ForwardError::TooLarge { limit });
+        }
+        let place = self
+            .condition
+            .enter()
+            .map_err(|why| fault::not_now(&self.panel, &why, self.condition.retry_after()))?;
         let outbound = Outbound {
             permit: &permit,
             panel: &self.panel,
             client: connection.client_of(&parts.headers),
         };
-        if permit.target().is_websocket() {
-            return self
-                .open_tunnel(&outbound, parts, exchange, connection)
-                .await;
+        let forwarded = if permit.target().is_websocket() {
+            self.open_tunnel(&outbound, parts, exchange, connection, place)
+                .await
+        } else {
+            self.exchange(&outbound, parts, body, exchange, place).await
+        };
+        match &forwarded {
+            Ok(_) => self.condition.succeeded(),
+            // Only this is surely not of one request alone: nobody can bring a panel down for
+            // everybody by asking for what it stumbles over.
+            Err(ForwardError::Unreachable { .. }) => self.condition.failed(),
+            Err(_) => {}
         }
-        self.exchange(&outbound, parts, body, exchange).await
+        forwarded
     }
 
     async fn exchange(
@@ -94,10 +147,17 @@ impl Proxy {
         parts: &Parts,
         body: Incoming,
         exchange: Exchange,
+        place: Place,
     ) -> Result<Response, ForwardError> {
         let exchange = Arc::new(exchange);
         let progress = Progress::new();
-        let body = RequestBody::of_client(body, &exchange, progress.clone(), self.clock.clone());
+        let body = RequestBody::of_client(
+            body,
+            &self.panel.bounds,
+            &exchange,
+            progress.clone(),
+            self.clock.clone(),
+        );
         let request = request_head::build(outbound, parts, body);
         let sent = exchange
             .until_cut(self.upstream.send(request, &progress))
@@ -117,7 +177,7 @@ impl Proxy {
             ));
         }
         let head = response_head::clean(head, outbound);
-        let body = ResponseBody::new(body, exchange, connection);
+        let body = ResponseBody::new(body, exchange, connection, place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }

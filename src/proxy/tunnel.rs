@@ -19,9 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::body::{Progress, RequestBody, ResponseBody};
+use super::condition::Place;
 use super::upstream::{Answer, Lease};
 use super::websocket::{self, CloseReason, Frames};
-use super::{ForwardError, Outbound, Proxy, fault, request_head, response_head};
+use super::{ForwardError, Outbound, Way, fault, request_head, response_head};
 use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::session::Exchange;
@@ -37,7 +38,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// What is read at once in each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
 
-impl Proxy {
+impl Way {
     /// Asks the panel for a WebSocket, and ties it to the browser's side if the panel agrees.
     pub(super) async fn open_tunnel(
         &self,
@@ -45,6 +46,7 @@ impl Proxy {
         parts: &mut Parts,
         exchange: Exchange,
         connection: &Connection,
+        place: Place,
     ) -> Result<Response, ForwardError> {
         let over_http2 = parts.version == Version::HTTP_2;
         let browser = parts.extensions.remove::<OnUpgrade>();
@@ -55,7 +57,7 @@ impl Proxy {
             .ok_or(ForwardError::SessionEnded)?
             .map_err(|cause| fault::of_exchange(&self.panel, cause, &Progress::new()))?;
         if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-            return self.declined(answer, outbound, exchange, over_http2);
+            return self.declined(answer, outbound, exchange, over_http2, place);
         }
         let panel = answer.head.extensions.remove::<OnUpgrade>();
         let proved = key.is_some_and(|key| proves(&answer.head, &key));
@@ -68,6 +70,7 @@ impl Proxy {
         let tunnel = Tunnel {
             exchange,
             _connection: answer.connection,
+            _place: place,
             clock: self.clock.clone(),
             shutdown: self.tasks.clone(),
         };
@@ -86,13 +89,14 @@ impl Proxy {
         outbound: &Outbound<'_>,
         exchange: Exchange,
         over_http2: bool,
+        place: Place,
     ) -> Result<Response, ForwardError> {
         if over_http2 && answer.head.status.is_success() {
             // To the browser a success would mean that the tunnel stands.
             return Err(fault::nonsense(&self.panel, "it did not switch protocols"));
         }
         let head = response_head::clean(answer.head, outbound);
-        let body = ResponseBody::new(answer.body, Arc::new(exchange), answer.connection);
+        let body = ResponseBody::new(answer.body, Arc::new(exchange), answer.connection, place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }
@@ -154,6 +158,7 @@ struct Tunnel {
     exchange: Exchange,
     /// Dropped before both sides have switched, it would close the connection.
     _connection: Lease,
+    _place: Place,
     clock: Clock,
     shutdown: Shutdown,
 }

@@ -281,8 +281,7 @@ impl Store {
 
     /// The audit list after entry `after`, oldest first, at the most `limit` entries.
     pub async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        type Row = (i64, i64, String, String, Option<String>, String);
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<AuditRow> = sqlx::query_as(
             "SELECT seq, at, actor, action, subject, detail FROM audit
              WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
@@ -291,15 +290,38 @@ impl Store {
         .fetch_all(&self.readers)
         .await
         .map_err(failed("reading the audit list"))?;
-        let entry = |(seq, at, actor, action, subject, detail)| AuditEntry {
-            seq,
-            at: Timestamp::from_millis(at),
-            actor,
-            action,
-            subject,
-            detail,
-        };
-        Ok(rows.into_iter().map(entry).collect())
+        Ok(rows.into_iter().map(audit_entry).collect())
+    }
+
+    /// The audit list before entry `before`, or from its end: newest first, at the most `limit` entries.
+    pub async fn audit_before(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "SELECT seq, at, actor, action, subject, detail FROM audit
+             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(failed("reading the audit list"))?;
+        Ok(rows.into_iter().map(audit_entry).collect())
+    }
+}
+
+type AuditRow = (i64, i64, String, String, Option<String>, String);
+
+fn audit_entry((seq, at, actor, action, subject, detail): AuditRow) -> AuditEntry {
+    AuditEntry {
+        seq,
+        at: Timestamp::from_millis(at),
+        actor,
+        action,
+        subject,
+        detail,
     }
 }
 

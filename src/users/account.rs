@@ -6,8 +6,8 @@
 use super::{Users, UsersError};
 use crate::model::{Action, Actor, Event, Role, User, UserName};
 use crate::revoke::Outcome;
-use crate::store::Person;
 use crate::store::change::{EditUser, RemoveUser, ResetSecondFactor};
+use crate::store::{AuditEntry, Person};
 
 /// What is to be different about a user; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +26,18 @@ impl Users {
     pub async fn person(&self, name: &UserName) -> Result<Person, UsersError> {
         let person = self.0.store.person(name).await?;
         person.ok_or(UsersError::Unknown)
+    }
+
+    /// The audit list before an entry, or from its end: newest first, at the most `limit` entries.
+    ///
+    /// # Errors
+    /// [`UsersError::Store`].
+    pub async fn audit_before(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, UsersError> {
+        Ok(self.0.store.audit_before(before, limit).await?)
     }
 
     /// Changes an account, and ends the sessions of its user; `None` when it was so already, and then
@@ -109,5 +121,21 @@ impl Edit {
         let (action, _) = all.first()?;
         let words: Vec<&str> = all.iter().map(|(_, words)| words.as_str()).collect();
         Some(Event::about(actor, *action, &user.name).detail(words.join(", ")))
+    }
+}
+
+/// Reads an address as it is passed on to the panel: visible ASCII, so that it fits into a header field.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn email_address(text: &str) -> Result<String, &'static str> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let whole = text
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+    if plain && whole && text.len() <= 254 {
+        Ok(text.to_owned())
+    } else {
+        Err("this is no e-mail address like ada@example.org")
     }
 }

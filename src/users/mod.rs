@@ -9,7 +9,7 @@ mod setup;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use self::account::Edit;
+pub use self::account::{Edit, email_address};
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
 use crate::config::Config;

@@ -17,6 +17,7 @@ mod ended_means_ended;
 mod flat_memory;
 mod kept;
 mod open;
+mod panels;
 mod race;
 mod the_command_line;
 mod the_end;

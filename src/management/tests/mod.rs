@@ -338,7 +338,7 @@ async fn users_are_added_and_listed() {
     let people = house.call("GET", "/v1/users", Value::Null).await;
     let ada = json!({
         "name": "ada", "role": "operator", "email": null, "disabled": false,
-        "second_factors": [], "sessions": 0,
+        "locked": false, "second_factors": [], "sessions": 0,
     });
     assert_eq!(people.document, json!([ada]));
 }

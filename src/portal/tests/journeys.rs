@@ -9,7 +9,7 @@ const SECOND_FACTOR: &str = "/.portcullis/second-factor";
 const ACCOUNT: &str = "/.portcullis/account";
 
 /// A person with an app, set up by a link; the secret of the app and the page with the codes.
-async fn set_up(house: &House, browser: &mut Browser<'_>, name: &str) -> (String, Seen) {
+pub(super) async fn set_up(house: &House, browser: &mut Browser<'_>, name: &str) -> (String, Seen) {
     let link = house.invite(name, Role::Administrator).await;
     let page = browser.get(&link).await;
     assert!(page.body.contains(name), "{page:?}");

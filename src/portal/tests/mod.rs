@@ -3,4 +3,5 @@
 mod browser;
 mod journeys;
 mod pages;
+mod people;
 mod refusals;

@@ -56,6 +56,7 @@ fn signed_in_pages(complaint: Option<Complaint<'_>>) -> Vec<(&'static str, Strin
         csrf: EVIL,
         user: EVIL,
         role: EVIL,
+        administers: true,
         email: Some(EVIL),
         sessions: &[account::SessionRow {
             id: EVIL,

@@ -13,6 +13,7 @@ pub(in crate::portal) struct Account<'a> {
     pub(in crate::portal) csrf: &'a str,
     pub(in crate::portal) user: &'a str,
     pub(in crate::portal) role: &'a str,
+    pub(in crate::portal) administers: bool,
     pub(in crate::portal) email: Option<&'a str>,
     pub(in crate::portal) sessions: &'a [SessionRow<'a>],
     pub(in crate::portal) factor: Factor,
@@ -46,6 +47,7 @@ pub(in crate::portal) fn account(view: &Account<'_>) -> Markup {
         account: Some(Owner {
             user: view.user,
             csrf: view.csrf,
+            administers: view.administers,
         }),
         content: html! {
             h1 { "Your account" }
@@ -178,7 +180,7 @@ fn second_factor(factor: Factor) -> Markup {
 }
 
 /// A time as people say it, with the exact one for programs and on hovering.
-fn moment(at: Timestamp, now: Timestamp) -> Markup {
+pub(super) fn moment(at: Timestamp, now: Timestamp) -> Markup {
     let exact = at.rfc3339();
     html! { time datetime=(exact) title=(exact) { (ago(now.since(at))) } }
 }

@@ -4,9 +4,12 @@
 //! QR code that the gateway drew itself.
 
 pub(super) mod account;
+pub(super) mod audit;
 pub(super) mod enrol;
 pub(super) mod problem;
 pub(super) mod sign_in;
+pub(super) mod user;
+pub(super) mod users;
 
 use maud::{Markup, html};
 

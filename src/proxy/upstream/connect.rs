@@ -20,7 +20,7 @@ use crate::config::{Panel, Upstream};
 
 /// Makes connections to one panel. Cheap to clone.
 #[derive(Clone)]
-pub struct Connector(Arc<Way>);
+pub(in crate::proxy) struct Connector(Arc<Way>);
 
 enum Way {
     Http(String, u16),
@@ -41,7 +41,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`UpstreamError::Roots`] when the CA file can't be used, [`UpstreamError::ServerName`].
-    pub fn to_panel(panel: &Panel) -> Result<Self, UpstreamError> {
+    pub(in crate::proxy) fn to_panel(panel: &Panel) -> Result<Self, UpstreamError> {
         let way = match &panel.upstream {
             Upstream::Http { host, port } => Way::Http(host.clone(), *port),
             Upstream::Unix(path) => Way::Unix(path.clone()),

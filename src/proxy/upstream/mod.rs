@@ -17,18 +17,13 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::connect::Connector;
+pub(super) use self::connect::Connector;
 use self::connect::Stream;
 pub(super) use self::pool::Lease;
 use self::pool::{Pool, Sender};
 use super::body::{Progress, RequestBody};
+use crate::config::Bounds;
 use crate::shutdown::Shutdown;
-
-/// How long a connection may take to stand.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// How long a panel may take from the end of the request to the head of its answer.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// How often it is looked at whether the panel has been silent for too long: what it is measured from
 /// moves on as long as the request's body does.
@@ -39,6 +34,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Upstream {
     connector: Connector,
     pool: Pool,
+    /// How long a connection may take to stand.
+    connect: Duration,
+    /// How long the head of an answer may take from the end of the request.
+    answer: Duration,
     tasks: Shutdown,
 }
 
@@ -54,9 +53,9 @@ pub(super) struct Answer {
 pub enum UpstreamError {
     #[error("{to}: {cause}")]
     Connect { to: String, cause: std::io::Error },
-    #[error("{to}: no connection within {} seconds", CONNECT.as_secs())]
+    #[error("{to}: no connection in time")]
     ConnectTimeout { to: String },
-    #[error("no answer within {} seconds", ANSWER.as_secs())]
+    #[error("no answer in time")]
     NoAnswer,
     #[error("{0}")]
     Exchange(#[source] hyper::Error),
@@ -67,9 +66,11 @@ pub enum UpstreamError {
 }
 
 impl Upstream {
-    pub(super) fn new(connector: Connector, tasks: Shutdown) -> Self {
+    pub(super) fn new(connector: Connector, bounds: &Bounds, tasks: Shutdown) -> Self {
         Self {
             connector,
+            connect: bounds.connect,
+            answer: bounds.answer,
             pool: Pool::new(tasks.clone()),
             tasks,
         }
@@ -123,7 +124,7 @@ impl Upstream {
             loop {
                 match timeout(LOOK, sending.as_mut()).await {
                     Ok(sent) => break sent,
-                    Err(_) if progress.last_moved() + ANSWER < Instant::now() => {
+                    Err(_) if progress.last_moved() + self.answer < Instant::now() => {
                         return Err((UpstreamError::NoAnswer, None));
                     }
                     Err(_) => {}
@@ -149,7 +150,7 @@ impl Upstream {
 
     async fn connect(&self) -> Result<Sender, UpstreamError> {
         let to = || self.connector.to_string();
-        let stream: Stream = timeout(CONNECT, self.connector.connect())
+        let stream: Stream = timeout(self.connect, self.connector.connect())
             .await
             .map_err(|_| UpstreamError::ConnectTimeout { to: to() })?
             .map_err(|cause| UpstreamError::Connect { to: to(), cause })?;

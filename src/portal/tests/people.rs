@@ -1,0 +1,258 @@
+//! What administrators do to others, and what nobody else can.
+
+use super::browser::{Browser, House, Seen};
+use super::journeys::set_up;
+use crate::model::Role;
+
+const USERS: &str = "/.portcullis/users";
+const ADA: &str = "/.portcullis/users/ada";
+const ACTS: [&str; 9] = [
+    "password",
+    "logout-all",
+    "disable",
+    "enable",
+    "reset-second-factor",
+    "role",
+    "email",
+    "setup-link",
+    "remove",
+];
+
+/// An administrator, signed in.
+async fn root(house: &House) -> Browser<'_> {
+    let mut browser = house.browser();
+    set_up(house, &mut browser, "root").await;
+    browser
+}
+
+/// Does something to ada by the form of her page.
+async fn act(browser: &mut Browser<'_>, act: &str, fields: &[(&str, &str)]) -> Seen {
+    let page = browser.get(ADA).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    browser.submit(&page, &format!("{ADA}/{act}"), fields).await
+}
+
+#[tokio::test]
+async fn nobody_but_administrators_gets_in() {
+    let house = House::new().await;
+    let mut ada = house.signed_in("ada").await;
+    let account = ada.get("/.portcullis/account").await;
+    assert!(!account.body.contains(USERS), "no way is shown");
+    for path in [
+        USERS,
+        ADA,
+        "/.portcullis/users/nobody",
+        "/.portcullis/audit",
+    ] {
+        assert_eq!(ada.get(path).await.status, 403, "{path}");
+    }
+    let fields = [
+        ("user", "eve"),
+        ("role", "administrator"),
+        ("new_password", "x"),
+    ];
+    assert_eq!(ada.submit(&account, USERS, &fields).await.status, 403);
+    for act in ACTS {
+        let path = format!("{ADA}/{act}");
+        assert_eq!(
+            ada.submit(&account, &path, &fields).await.status,
+            403,
+            "{act}"
+        );
+    }
+    let after = house.user("ada").await;
+    assert_eq!((after.role, after.disabled), (Role::Operator, false));
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+    assert_eq!(house.users.list().await.unwrap().len(), 1);
+    assert_eq!(
+        house.browser().get(USERS).await.status,
+        303,
+        "a stranger signs in first"
+    );
+}
+
+#[tokio::test]
+async fn every_change_ends_the_sessions_and_says_how_many() {
+    for (name, fields) in [
+        ("password", [("new_password", "marble gondola seven")]),
+        ("logout-all", [("", "")]),
+        ("disable", [("", "")]),
+        ("reset-second-factor", [("", "")]),
+        ("role", [("role", "manager")]),
+        ("email", [("email", "ada@example.org")]),
+    ] {
+        let house = House::new().await;
+        let mut root = root(&house).await;
+        let mut ada = house.signed_in("ada").await;
+        let seen = act(&mut root, name, &fields).await;
+        assert_eq!(seen.status, 200, "{name}: {seen:?}");
+        assert!(seen.body.contains("Ended: 1 session;"), "{name}: {seen:?}");
+        assert!(house.sessions_of("ada").await.is_empty(), "{name}");
+        assert_eq!(ada.get("/.portcullis/account").await.status, 303, "{name}");
+        assert_eq!(house.sessions_of("root").await.len(), 1, "{name}");
+        let audit = root.get("/.portcullis/audit").await;
+        assert!(
+            audit.body.contains("user root from 192.0.2.7"),
+            "{name}: {audit:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_fit_does_nothing() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    house.signed_in("ada").await;
+    for act in ACTS {
+        let path = format!("{ADA}/{act}");
+        let fields = [
+            ("role", "manager"),
+            ("new_password", "marble gondola seven"),
+        ];
+        assert_eq!(root.post(&path, &fields).await.status, 403, "{act}");
+    }
+    assert_eq!(
+        root.post(USERS, &[("user", "eve"), ("role", "operator")])
+            .await
+            .status,
+        403
+    );
+    let page = root.get(ADA).await;
+    root.fields = vec![("sec-fetch-site", "cross-site")];
+    assert_eq!(
+        root.submit(&page, &format!("{ADA}/remove"), &[])
+            .await
+            .status,
+        403
+    );
+    assert_eq!(house.user("ada").await.role, Role::Operator);
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+    assert_eq!(house.users.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_said_and_changes_nothing() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    house.signed_in("ada").await;
+    for (name, fields, status) in [
+        ("password", [("new_password", "short")], 422),
+        ("role", [("role", "emperor")], 422),
+        ("email", [("email", "no address")], 422),
+        ("password", [("other", "x")], 400),
+        ("fly", [("other", "x")], 404),
+    ] {
+        assert_eq!(act(&mut root, name, &fields).await.status, status, "{name}");
+    }
+    let page = root.get(USERS).await;
+    for (user, role) in [("ada", "operator"), ("a b", "operator"), ("eve", "emperor")] {
+        let seen = root
+            .submit(&page, USERS, &[("user", user), ("role", role)])
+            .await;
+        assert_eq!(seen.status, 422, "{user} {role}");
+    }
+    assert_eq!(root.get("/.portcullis/users/nobody").await.status, 404);
+    assert_eq!(house.sessions_of("ada").await.len(), 1);
+    assert_eq!(house.users.list().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_acts_on_the_own_account_save_to_log_out() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    let own = "/.portcullis/users/root";
+    let page = root.get(own).await;
+    for act in ACTS.into_iter().filter(|act| *act != "logout-all") {
+        let fields = [
+            ("role", "operator"),
+            ("new_password", "marble gondola seven"),
+        ];
+        let seen = root.submit(&page, &format!("{own}/{act}"), &fields).await;
+        assert_eq!(seen.status, 409, "{act}");
+    }
+    assert_eq!(house.user("root").await.role, Role::Administrator);
+    assert_eq!(house.sessions_of("root").await.len(), 1);
+    let left = root.submit(&page, &format!("{own}/logout-all"), &[]).await;
+    assert_eq!(left.status, 303, "{left:?}");
+    assert!(house.sessions_of("root").await.is_empty());
+}
+
+#[tokio::test]
+async fn somebody_new_gets_a_link_that_is_shown_once() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    let page = root.get(USERS).await;
+    let fields = [("user", "Ada"), ("role", "operator"), ("email", "")];
+    let seen = root.submit(&page, USERS, &fields).await;
+    assert_eq!(seen.status, 200, "{seen:?}");
+    let first = link(&seen);
+    assert!(!root.get(ADA).await.body.contains("setup?token="));
+    let renewed = act(&mut root, "setup-link", &[]).await;
+    let mut ada = house.browser();
+    assert_ne!(ada.get(&first).await.status, 200, "the older link is dead");
+    assert_eq!(ada.get(&link(&renewed)).await.status, 200);
+}
+
+fn link(seen: &Seen) -> String {
+    let url = seen.between("id=\"setup-url\">", "<");
+    let path = url.strip_prefix("https://gate.example:8443");
+    path.unwrap_or_else(|| panic!("no link: {seen:?}"))
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_suggested_password_is_fresh_and_is_taken() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    house.signed_in("ada").await;
+    let path = format!("{ADA}?suggest=1");
+    let [one, other] = [root.get(&path).await, root.get(&path).await].map(|seen| {
+        seen.between("type=\"text\" required value=\"", "\"")
+            .to_owned()
+    });
+    assert_ne!(one, other);
+    let set = act(&mut root, "password", &[("new_password", &one)]).await;
+    assert_eq!(set.status, 200, "{set:?}");
+    let again = act(&mut root, "password", &[("new_password", &one)]).await;
+    assert_eq!(again.status, 422, "used before: {again:?}");
+}
+
+#[tokio::test]
+async fn people_are_found_disabled_and_removed() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    house.signed_in("ada").await;
+    let found = root.get(&format!("{USERS}?q=OPERATOR")).await;
+    assert!(found.body.contains("1 of 2 shown"), "{found:?}");
+    assert!(
+        found.body.contains("href=\"/.portcullis/users/ada\""),
+        "{found:?}"
+    );
+    let none = root.get(&format!("{USERS}?q=%22%3E%3Cb%3E")).await;
+    assert!(none.body.contains("0 of 2 shown") && !none.body.contains("\"><b>"));
+    act(&mut root, "disable", &[]).await;
+    assert!(house.user("ada").await.disabled);
+    act(&mut root, "enable", &[]).await;
+    assert!(!house.user("ada").await.disabled);
+    let gone = act(&mut root, "remove", &[]).await;
+    assert_eq!(gone.location(), "/.portcullis/users?done=user-removed");
+    assert_eq!(root.get(ADA).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_audit_list_is_read_back_to_its_beginning() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    for at in 0..60 {
+        house.invite(&format!("user{at}"), Role::Operator).await;
+    }
+    let newest = root.get("/.portcullis/audit").await;
+    assert_eq!(newest.body.matches("<li>").count(), 50);
+    assert!(newest.body.contains("user59") && !newest.body.contains("user-added · root"));
+    let older = newest.between("href=\"/.portcullis/audit?before=", "\"");
+    let oldest = root
+        .get(&format!("/.portcullis/audit?before={older}"))
+        .await;
+    assert!(oldest.body.contains("user-added · root"), "{oldest:?}");
+    assert!(!oldest.body.contains("?before="), "nothing is older");
+}

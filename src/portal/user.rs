@@ -1,0 +1,304 @@
+//! One user, for administrators: what there is to see, and every act on the account.
+//!
+//! Nobody acts on the own account here, save to log out: a password is changed with the current one
+//! as proof, and nobody takes the own role away by a slip.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use http::StatusCode;
+use maud::Markup;
+
+use super::Desk;
+use super::asked::{Asked, Posted};
+use super::csrf::Binding;
+use super::done::Done;
+use super::logout::left;
+use super::page::{self, see_other};
+use super::refusal::{self, Answer, Refusal, failed, password_complaint};
+use super::users::{actor, administrator, email, role};
+use super::view::{Complaint, sentence, user as view};
+use crate::credentials::generator;
+use crate::model::{Action, Actor, Event, UserName};
+use crate::revoke::Outcome;
+use crate::session::Session;
+use crate::store::Person;
+use crate::users::{Edit, SetupLink, UsersError};
+use crate::wire::Problem;
+
+/// What an administrator can do to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Password,
+    LogOutAll,
+    Disable,
+    Enable,
+    ResetSecondFactor,
+    Role,
+    Email,
+    SetupLink,
+    Remove,
+}
+
+/// What the page tells after an act.
+#[derive(Default)]
+pub(super) struct Said {
+    notice: Option<String>,
+    /// Shown this once.
+    setup_url: Option<String>,
+    /// A password that is offered.
+    suggestion: Option<String>,
+}
+
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Path(name): Path<String>,
+    asked: Asked,
+) -> Answer {
+    let me = administrator(&desk, &asked)?;
+    let name = read(&name)?;
+    let suggestion = asked.query("suggest");
+    let said = Said {
+        suggestion: suggestion.map(|_| generator::password().expose().clone()),
+        ..Said::default()
+    };
+    page(&desk, &me, &name, &said).await
+}
+
+pub(super) async fn act(
+    State(desk): State<Arc<Desk>>,
+    Path((name, act)): Path<(String, String)>,
+    posted: Posted,
+) -> Answer {
+    let me = administrator(&desk, &posted.asked)?;
+    let Some(act) = Act::read(&act) else {
+        return Err(refusal::no_such_page().await);
+    };
+    let name = read(&name)?;
+    let person = person(&desk, &name).await?;
+    if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
+        return Err(complain(&desk, &me, &person, refusal::out_of_date(), None));
+    }
+    let is_me = person.user.id == me.user().id;
+    if is_me && act != Act::LogOutAll {
+        return Err(complain(&desk, &me, &person, yourself(), None));
+    }
+    let by = actor(&posted.asked, &me);
+    match perform(&desk, act, &person, &posted, by).await {
+        Ok(_) if is_me => Ok(left(Done::LoggedOutEverywhere)),
+        Ok(_) if act == Act::Remove => Ok(see_other(&format!(
+            "/.portcullis/users?done={}",
+            Done::UserRemoved.word()
+        ))),
+        Ok(said) => page(&desk, &me, &name, &said).await,
+        Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field)),
+    }
+}
+
+type Wrong = (Problem, Option<&'static str>);
+
+async fn perform(
+    desk: &Desk,
+    act: Act,
+    person: &Person,
+    posted: &Posted,
+    by: Actor,
+) -> Result<Said, Wrong> {
+    let users = &desk.users;
+    let name = &person.user.name;
+    let edit = match act {
+        Act::Password => {
+            let new = posted.form.required("new_password");
+            let new = new.map_err(|problem| (problem, None))?.clone();
+            let set = users.set_password(name, new, by).await;
+            let outcome = set.map_err(|cause| password_complaint(cause, "new_password"))?;
+            return Ok(Said::ended("The password is set.", &outcome));
+        }
+        Act::LogOutAll => {
+            let event = Event::about(by, Action::SessionsEnded, name)
+                .detail("log out of all devices, on the users page");
+            let ended = desk.revoker.end_user(&person.user, event).await;
+            let outcome = ended.map_err(|cause| refused(cause.into()))?;
+            return Ok(Said::ended("Logged out of all devices.", &outcome));
+        }
+        Act::ResetSecondFactor => {
+            let outcome = users.reset_second_factor(name, by).await.map_err(refused)?;
+            let done = "The second factor is taken away; the next sign-in sets up a new one.";
+            return Ok(Said::ended(done, &outcome));
+        }
+        Act::SetupLink => {
+            let link = users.renew_setup_link(&person.user, by).await;
+            let link = link.map_err(refused)?;
+            return Ok(Said::link(desk, "The link is made.".to_owned(), &link));
+        }
+        Act::Remove => {
+            let outcome = users.remove(name, by).await.map_err(refused)?;
+            return Ok(Said::ended("The user is removed.", &outcome));
+        }
+        Act::Disable => Edit {
+            disabled: Some(true),
+            ..Edit::default()
+        },
+        Act::Enable => Edit {
+            disabled: Some(false),
+            ..Edit::default()
+        },
+        Act::Role => Edit {
+            role: Some(role(&posted.form)?),
+            ..Edit::default()
+        },
+        Act::Email => Edit {
+            email: Some(email(&posted.form)?),
+            ..Edit::default()
+        },
+    };
+    let outcome = users.edit(name, edit, by).await.map_err(refused)?;
+    Ok(match outcome {
+        Some(outcome) => Said::ended("The account is changed.", &outcome),
+        None => Said {
+            notice: Some("It was so already: nothing was changed.".to_owned()),
+            ..Said::default()
+        },
+    })
+}
+
+/// The page of one user, as it is now.
+pub(super) async fn page(desk: &Desk, me: &Session, name: &UserName, said: &Said) -> Answer {
+    let person = person(desk, name).await?;
+    Ok(page::answer(
+        StatusCode::OK,
+        draw(desk, me, &person, said, None),
+    ))
+}
+
+fn complain(
+    desk: &Desk,
+    me: &Session,
+    person: &Person,
+    problem: Problem,
+    field: Option<&'static str>,
+) -> Refusal {
+    Refusal::on_form(problem, |problem| {
+        let complaint = Complaint::of(problem, field);
+        draw(desk, me, person, &Said::default(), Some(complaint))
+    })
+}
+
+fn draw(
+    desk: &Desk,
+    me: &Session,
+    person: &Person,
+    said: &Said,
+    complaint: Option<Complaint<'_>>,
+) -> Markup {
+    let user = &person.user;
+    let sessions = desk.sessions.of(user.id);
+    let rows: Vec<view::SessionRow<'_>> = sessions
+        .iter()
+        .map(|session| view::SessionRow {
+            device: session.device(),
+            address: session.address().to_string(),
+            last_seen: session.last_seen(),
+            connections: session.connections(),
+        })
+        .collect();
+    view::user(&view::User {
+        csrf: &desk.form_key.field(Binding::Session(me.token_hash())),
+        me: me.user().name.as_str(),
+        name: user.name.as_str(),
+        path: &super::step::to_user(&user.name),
+        role: user.role,
+        email: user.email.as_deref(),
+        disabled: user.disabled,
+        is_me: user.id == me.user().id,
+        has_password: person.has_password,
+        has_factor: !person.second_factors.is_empty(),
+        sessions: &rows,
+        min_length: desk.config.min_password_length(user.role),
+        history: desk.config.password.history,
+        now: desk.clock.now(),
+        notice: said.notice.as_deref(),
+        setup_url: said.setup_url.as_deref(),
+        suggestion: said.suggestion.as_deref(),
+        complaint,
+    })
+}
+
+impl Said {
+    fn ended(done: &str, outcome: &Outcome) -> Self {
+        let sessions = plural(outcome.sessions_ended, "session");
+        let open = plural(outcome.connections_closed, "open connection");
+        Self {
+            notice: Some(format!("{done} Ended: {sessions}; cut: {open}.")),
+            ..Self::default()
+        }
+    }
+
+    /// A one-time link, said once.
+    pub(super) fn link(desk: &Desk, done: String, link: &SetupLink) -> Self {
+        let path = format!("/.portcullis/setup?token={}", link.token.expose());
+        Self {
+            notice: Some(done),
+            setup_url: Some(desk.config.gateway.external_url.join(&path)),
+            ..Self::default()
+        }
+    }
+}
+
+impl Act {
+    /// Reads the last part of a path.
+    fn read(text: &str) -> Option<Self> {
+        Some(match text {
+            "password" => Self::Password,
+            "logout-all" => Self::LogOutAll,
+            "disable" => Self::Disable,
+            "enable" => Self::Enable,
+            "reset-second-factor" => Self::ResetSecondFactor,
+            "role" => Self::Role,
+            "email" => Self::Email,
+            "setup-link" => Self::SetupLink,
+            "remove" => Self::Remove,
+            _ => return None,
+        })
+    }
+}
+
+fn plural(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
+    }
+}
+
+fn read(name: &str) -> Result<UserName, Problem> {
+    // What can't be a name is nobody's.
+    UserName::parse(name).map_err(|_| no_such_user())
+}
+
+async fn person(desk: &Desk, name: &UserName) -> Result<Person, Problem> {
+    let found = desk.users.person(name).await;
+    found.map_err(|cause| refused(cause).0)
+}
+
+fn refused(cause: UsersError) -> Wrong {
+    let problem = match cause {
+        UsersError::Unknown => no_such_user(),
+        cause @ UsersError::LastAdministrator => {
+            Problem::new(StatusCode::CONFLICT, "last administrator")
+                .detail(sentence(&cause.to_string()))
+        }
+        cause => failed("changing a user", &cause),
+    };
+    (problem, None)
+}
+
+fn no_such_user() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such user").detail("there is no user of this name")
+}
+
+fn yourself() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "your own account").detail(
+        "This is your own account: change your password on the account page, and leave the rest to \
+         another administrator.",
+    )
+}

@@ -1,0 +1,204 @@
+//! Everybody, for administrators: the list with its search, and somebody new.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use maud::Markup;
+
+use super::asked::{Asked, Posted};
+use super::csrf::Binding;
+use super::done::Done;
+use super::form::Form;
+use super::page;
+use super::refusal::{self, Answer, Refusal, failed, not_acceptable};
+use super::user::{self, Said};
+use super::view::{Complaint, sentence, users as view};
+use super::{Desk, step};
+use crate::model::{Actor, Role, UserName};
+use crate::session::Session;
+use crate::store::Person;
+use crate::users::{UsersError, email_address};
+use crate::wire::Problem;
+
+/// The one place where the portal asks whether somebody may manage people. A change of role ends the
+/// sessions of its user, so the role that a session knows is the role of today.
+pub(super) fn administrator(desk: &Desk, asked: &Asked) -> Result<Arc<Session>, Refusal> {
+    let session = asked.session(desk)?;
+    if session.user().role == Role::Administrator {
+        return Ok(session);
+    }
+    let problem = Problem::new(StatusCode::FORBIDDEN, "for administrators only");
+    Err(problem
+        .detail("only an administrator can see this page or do what it offers")
+        .into())
+}
+
+/// Who an administrator is in the audit list.
+pub(super) fn actor(asked: &Asked, session: &Session) -> Actor {
+    Actor::User {
+        name: session.user().name.clone(),
+        address: asked.visit.client,
+    }
+}
+
+pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
+    let me = administrator(&desk, &asked)?;
+    let search = asked.query("q").unwrap_or_default();
+    let done = asked.query("done").and_then(|word| Done::read(&word));
+    let people = everybody(&desk).await?;
+    let document = draw(
+        &desk,
+        &me,
+        &people,
+        &Shown {
+            search: &search,
+            notice: done.map(Done::sentence),
+            ..Shown::default()
+        },
+    );
+    Ok(page::answer(StatusCode::OK, document))
+}
+
+/// Adds somebody, and shows the link to a first password, once.
+pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
+    let me = administrator(&desk, &posted.asked)?;
+    if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
+        return Err(complain(&desk, &me, &posted.form, refusal::out_of_date(), None).await);
+    }
+    let (name, role, email) = match newcomer(&posted.form) {
+        Ok(newcomer) => newcomer,
+        Err((problem, field)) => {
+            return Err(complain(&desk, &me, &posted.form, problem, field).await);
+        }
+    };
+    let actor = actor(&posted.asked, &me);
+    match desk.users.add(name.clone(), role, email, actor).await {
+        Ok((user, link)) => {
+            let said = Said::link(&desk, format!("{} is added.", user.name), &link);
+            user::page(&desk, &me, &name, &said).await
+        }
+        Err(UsersError::NameTaken) => {
+            let problem = not_acceptable("user", "There is a user of this name already.");
+            Err(complain(&desk, &me, &posted.form, problem, Some("user")).await)
+        }
+        Err(cause) => Err(failed("adding a user", &cause).into()),
+    }
+}
+
+type Wrong = (Problem, Option<&'static str>);
+
+fn newcomer(form: &Form) -> Result<(UserName, Role, Option<String>), Wrong> {
+    let plain = |problem: Problem| (problem, None);
+    let name = form.required("user").map_err(plain)?;
+    let name = UserName::parse(name.expose().trim()).map_err(|fault| {
+        let text = sentence(&fault.to_string());
+        (not_acceptable("user", text), Some("user"))
+    })?;
+    Ok((name, role(form)?, email(form)?))
+}
+
+/// The role of a form.
+pub(super) fn role(form: &Form) -> Result<Role, Wrong> {
+    let text = form.required("role").map_err(|problem| (problem, None))?;
+    text.expose().parse::<Role>().map_err(|fault| {
+        let text = sentence(&fault.to_string());
+        (not_acceptable("role", text), Some("role"))
+    })
+}
+
+/// The address of a form; an empty field is none.
+pub(super) fn email(form: &Form) -> Result<Option<String>, Wrong> {
+    let text = form.optional("email").map_err(|problem| (problem, None))?;
+    let text = text.map(|text| text.expose().trim().to_owned());
+    let given = text.filter(|text| !text.is_empty());
+    given
+        .map(|text| email_address(&text))
+        .transpose()
+        .map_err(|fault| (not_acceptable("email", sentence(fault)), Some("email")))
+}
+
+async fn complain(
+    desk: &Desk,
+    me: &Session,
+    form: &Form,
+    problem: Problem,
+    field: Option<&'static str>,
+) -> Refusal {
+    let people = match everybody(desk).await {
+        Ok(people) => people,
+        Err(failure) => return failure.into(),
+    };
+    let typed = |name| {
+        form.optional(name)
+            .ok()
+            .flatten()
+            .map(|text| text.expose().clone())
+    };
+    let (user, email) = (typed("user"), typed("email"));
+    Refusal::on_form(problem, |problem| {
+        draw(
+            desk,
+            me,
+            &people,
+            &Shown {
+                user: user.as_deref().unwrap_or_default(),
+                email: email.as_deref().unwrap_or_default(),
+                complaint: Some(Complaint::of(problem, field)),
+                ..Shown::default()
+            },
+        )
+    })
+}
+
+async fn everybody(desk: &Desk) -> Result<Vec<Person>, Problem> {
+    let people = desk.users.list().await;
+    people.map_err(|cause| failed("reading the users", &cause))
+}
+
+/// What stands on the page beside the people.
+#[derive(Default)]
+struct Shown<'a> {
+    search: &'a str,
+    user: &'a str,
+    email: &'a str,
+    notice: Option<&'static str>,
+    complaint: Option<Complaint<'a>>,
+}
+
+fn draw(desk: &Desk, me: &Session, people: &[Person], shown: &Shown<'_>) -> Markup {
+    let sought = shown.search.trim().to_lowercase();
+    let found: Vec<view::Row<'_>> = people
+        .iter()
+        .filter(|person| is_meant(person, &sought))
+        .map(|person| view::Row {
+            name: person.user.name.as_str(),
+            path: step::to_user(&person.user.name),
+            role: person.user.role.as_str(),
+            email: person.user.email.as_deref(),
+            disabled: person.user.disabled,
+            has_factor: !person.second_factors.is_empty(),
+            sessions: desk.sessions.of(person.user.id).len(),
+        })
+        .collect();
+    view::users(&view::Users {
+        csrf: &desk.form_key.field(Binding::Session(me.token_hash())),
+        me: me.user().name.as_str(),
+        search: shown.search,
+        all: people.len(),
+        rows: &found,
+        user: shown.user,
+        email: shown.email,
+        notice: shown.notice,
+        complaint: shown.complaint,
+    })
+}
+
+/// Whether a search, in lower case, means this person.
+fn is_meant(person: &Person, sought: &str) -> bool {
+    let user = &person.user;
+    let email = user.email.as_deref().unwrap_or_default().to_lowercase();
+    user.name.as_str().contains(sought)
+        || user.role.as_str().contains(sought)
+        || email.contains(sought)
+}

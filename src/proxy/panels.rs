@@ -1,0 +1,114 @@
+//! All panels, with what every worker shares of them: how they are reached, and how they are.
+
+use std::sync::Arc;
+
+use http::Request;
+use http::header::HOST;
+use http::{HeaderValue, Uri};
+use http_body_util::{BodyExt, Limited};
+
+use super::body::{Progress, RequestBody};
+use super::condition::{Condition, PanelState};
+use super::upstream::{Connector, Upstream, UpstreamError};
+use crate::clock::Clock;
+use crate::config::{self, Panel};
+use crate::shutdown::Shutdown;
+
+/// What a check reads of an answer at the most, in bytes: a connection that is read to its end serves again.
+const MOST_READ: usize = 64 * 1024;
+
+/// The panels of a configuration. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Panels(Arc<[Known]>);
+
+/// One panel.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) panel: Arc<Panel>,
+    pub(super) connector: Connector,
+    pub(super) condition: Condition,
+}
+
+impl Panels {
+    /// # Errors
+    /// [`UpstreamError`] when the authorities of a panel's certificate can't be read.
+    pub fn new(panels: &[Arc<Panel>], clock: &Clock) -> Result<Self, UpstreamError> {
+        let known = panels.iter().map(|panel| {
+            Ok(Known {
+                panel: panel.clone(),
+                connector: Connector::to_panel(panel)?,
+                condition: Condition::of(panel, clock.clone()),
+            })
+        });
+        known.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// How each of them is, in the order of the configuration.
+    pub fn states(&self) -> Vec<PanelState> {
+        self.all().map(|known| known.condition.state()).collect()
+    }
+
+    /// Begins to ask each panel that has a path for it how it is, until `tasks` ends.
+    pub fn watch(&self, tasks: &Shutdown) {
+        for known in self.all() {
+            if let Some(path) = &known.panel.bounds.health.path {
+                tasks.spawn(watch(known.clone(), path.clone(), tasks.clone()));
+            }
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Known> {
+        self.0.iter()
+    }
+}
+
+async fn watch(known: Known, path: String, tasks: Shutdown) {
+    let bounds = &known.panel.bounds;
+    let upstream = Upstream::new(known.connector.clone(), bounds, tasks.clone());
+    let every = bounds.health.interval;
+    loop {
+        let asked = tokio::select! {
+            () = tasks.begun() => return,
+            asked = tokio::time::timeout(every, ask(&upstream, &known.panel, &path)) => asked,
+        };
+        match asked {
+            Ok(Ok(())) => known.condition.succeeded(),
+            Ok(Err(why)) => {
+                tracing::debug!(panel = known.panel.name, why, "the panel is not well");
+                known.condition.failed();
+            }
+            Err(_) => known.condition.failed(),
+        }
+        if tokio::time::timeout(every, tasks.begun()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// A panel is well that answers with less than 500. The check says who nobody is, so what it asks for
+/// tells it no more than a stranger.
+async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<(), String> {
+    let mut request = Request::new(RequestBody::empty());
+    *request.uri_mut() = path.parse::<Uri>().map_err(|fault| fault.to_string())?;
+    let host = match &panel.upstream {
+        config::Upstream::Unix(_) => "localhost".to_owned(),
+        other => authority(other),
+    };
+    let host = HeaderValue::from_str(&host).map_err(|fault| fault.to_string())?;
+    request.headers_mut().insert(HOST, host);
+    let answer = upstream.send(request, &Progress::new()).await;
+    let answer = answer.map_err(|fault| fault.to_string())?;
+    let status = answer.head.status;
+    let body = Limited::new(answer.body, MOST_READ).collect().await;
+    body.map_err(|fault| fault.to_string())?;
+    if status.is_server_error() {
+        return Err(format!("it answered {status}"));
+    }
+    Ok(())
+}
+
+fn authority(upstream: &config::Upstream) -> String {
+    let text = upstream.to_string();
+    let authority = text.split_once("://").map(|(_, authority)| authority);
+    authority.unwrap_or(&text).to_owned()
+}
