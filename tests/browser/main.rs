@@ -22,6 +22,7 @@ mod errors;
 mod journey;
 mod leaving;
 mod next;
+mod people;
 mod two_devices;
 mod user;
 mod webdriver;

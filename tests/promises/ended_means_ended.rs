@@ -166,6 +166,21 @@ async fn by_the_call_for_everybodys_sessions() {
 }
 
 #[tokio::test]
+async fn by_an_administrator_at_the_users_page() {
+    let mut scene = Scene::new().await;
+    let mut root = scene.gateway.person("root", "administrator").await;
+    scene
+        .ends_hers_only(async |_, _| {
+            let page = "/.portcullis/users/ada";
+            let answer = root.submit(page, &format!("{page}/logout-all"), &[]).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let told = format!("Ended: 1 session; cut: {} open connections.", open::COUNT);
+            assert!(answer.text().contains(&told), "{}", answer.text());
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn by_the_button_for_all_devices() {
     let mut scene = Scene::new().await;
     scene
