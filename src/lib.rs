@@ -31,6 +31,7 @@
 //! | 5 | `session` | who is signed in, in memory; exchanges in flight and the cut |
 //! | 4 | `store` | what survives: one door to SQLite |
 //! | 4 | `accept` | from bytes to a request: listen, TLS, head check, HTTP/1 and HTTP/2, clocks |
+//! | 3 | `telemetry` | what those who watch are told: the two logs, the numbers |
 //! | 3 | `config` | what the operator wants, as written and as meant |
 //! | 2 | `wire` | HTTP vocabulary that several rooms need |
 //! | 2 | `credentials` | what a person knows or has: passwords, TOTP, recovery codes |
@@ -56,5 +57,6 @@ pub mod secret;
 pub mod session;
 pub mod shutdown;
 pub mod store;
+pub mod telemetry;
 pub mod users;
 pub mod wire;

@@ -14,6 +14,8 @@ mod connection;
 mod crowd;
 mod fault;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handed;
 mod head;
 mod head_check;

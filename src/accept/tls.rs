@@ -8,10 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -78,6 +82,22 @@ pub enum TlsError {
         /// What the system says.
         source: io::Error,
     },
+    /// Authorities that no certificate can be checked with.
+    #[error("the authorities in {path} cannot be used: {source}")]
+    Authorities {
+        /// Their file.
+        path: PathBuf,
+        /// What rustls says.
+        source: VerifierBuilderError,
+    },
+    /// An authority that cannot be read.
+    #[error("a certificate in {path} cannot be used: {source}")]
+    Authority {
+        /// Its file.
+        path: PathBuf,
+        /// What rustls says.
+        source: rustls::Error,
+    },
     /// rustls refuses the settings.
     #[error("cannot set up TLS: {0}")]
     SetUp(rustls::Error),
@@ -121,16 +141,54 @@ impl Certificates {
     /// # Errors
     /// When rustls refuses the settings.
     pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+        let mut config = self.asking(WebPkiClientVerifier::no_client_auth())?;
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::SetUp)?;
+        Ok(Arc::new(config))
+    }
+
+    /// The same for a listener whose clients show a certificate of one of these authorities. None
+    /// resumes a connection, so that each handshake checks the certificate anew.
+    ///
+    /// # Errors
+    /// As [`Certificates::server_config`], and when the file holds no authorities that can be used.
+    pub fn server_config_for(
+        self: &Arc<Self>,
+        authorities: &Path,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let path = || authorities.to_owned();
+        let mut roots = RootCertStore::empty();
+        for certificate in load_chain(authorities)? {
+            let added = roots.add(certificate);
+            added.map_err(|source| TlsError::Authority {
+                path: path(),
+                source,
+            })?;
+        }
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|source| TlsError::Authorities {
+                path: path(),
+                source,
+            })?;
+        let mut config = self.asking(clients)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+
+    fn asking(
+        self: &Arc<Self>,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(TlsError::SetUp)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::SetUp)?;
         // Early data can be replayed by whoever records it.
         config.max_early_data_size = 0;
-        Ok(Arc::new(config))
+        Ok(config)
     }
 }
 

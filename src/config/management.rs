@@ -1,6 +1,7 @@
 //! `[management]`: where programs reach the gateway.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::fault::Report;
 use super::gateway::Gateway;
@@ -8,9 +9,11 @@ use super::value;
 use super::written::Section;
 
 /// The listener for programs, beside the socket that is always there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Management {
     pub listen: Option<SocketAddr>,
+    /// The authorities whose certificate a program has to show there, beside its token.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Management {
@@ -37,8 +40,11 @@ impl Management {
                 ),
             );
         }
-        section.not_built("client_ca", "leave it out; tokens are asked for", report);
+        let client_ca = section.parsed("client_ca", None, report, |text| match text {
+            "" => Ok(None),
+            text => value::path(text).map(Some),
+        });
         section.finish(report);
-        Self { listen }
+        Self { listen, client_ca }
     }
 }

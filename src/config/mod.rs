@@ -8,6 +8,7 @@ mod bounds;
 mod fault;
 mod gateway;
 mod host;
+mod log;
 mod management;
 mod panel;
 mod proxies;
@@ -27,6 +28,7 @@ pub use bounds::{Bounds, Health};
 pub use fault::{Fault, Faults};
 pub use gateway::{Drain, Gateway, PlainListener, Tls};
 pub use host::{ExternalUrl, PanelHost, Upstream};
+pub use log::Log;
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};
 pub use proxies::{ProxyProtocol, TrustedProxies};
@@ -50,6 +52,7 @@ pub struct Config {
     pub password: PasswordPolicy,
     pub throttle: Throttle,
     pub management: Management,
+    pub log: Log,
     /// At least one, each for hosts of its own.
     pub panels: Vec<Arc<Panel>>,
     /// What is legal but unsafe.
@@ -120,6 +123,7 @@ impl Config {
         let second_factor = SecondFactor::understand(file.section("second_factor", report), report);
         let password = PasswordPolicy::understand(file.section("password", report), report);
         let throttle = Throttle::understand(file.section("throttle", report), report);
+        let log = Log::understand(file.section("log", report), report);
         let management = file.section("management", report);
         let management = Management::understand(management, &gateway, report);
         let host = gateway.external_url.host();
@@ -133,6 +137,7 @@ impl Config {
             password,
             throttle,
             management,
+            log,
             panels: panels?,
             warnings: Vec::new(),
         })

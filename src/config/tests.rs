@@ -152,7 +152,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         "storage.url = \"postgres://u@h/db\"",
         "storage.max_staleness = \"5s\"",
         "second_factor.kinds = [\"totp\", \"passkey\"]",
-        "management.client_ca = \"\"",
     ] {
         assert_fault(&with_panel(lines), "not built yet");
     }

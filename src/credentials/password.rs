@@ -75,6 +75,11 @@ impl Passwords {
         Self::with_costs(19 * 1024, 2)
     }
 
+    /// How many wait for their turn or are being hashed.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
     /// The same with other costs: memory in KiB, and passes.
     ///
     /// # Errors

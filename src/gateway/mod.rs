@@ -29,8 +29,10 @@ use crate::clock::Clock;
 use crate::gate::{self, Gate, Permit, Verdict, Visit};
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
+use crate::session::Session;
 use crate::shutdown::Shutdown;
-use crate::wire::{Body, Problem, Response, negotiate};
+use crate::telemetry::{AccessLog, Entry, Metrics};
+use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 
 /// What every worker shares.
 struct House {
@@ -38,6 +40,8 @@ struct House {
     portal: Portal,
     control: Handle,
     redirect: Redirect,
+    access: AccessLog,
+    metrics: Metrics,
     clock: Clock,
     tasks: Shutdown,
 }
@@ -51,22 +55,61 @@ struct Door {
 
 impl Handler for Door {
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+        let id = RequestId::next();
         let (parts, body) = request.into_parts();
         let house = &self.house;
-        if connection.came_in_the_clear(&parts.headers) {
-            return house.redirect.answer(&parts);
-        }
+        let entry = Entry::begin(&house.access, id, house.clock.wall(), &parts);
+        let answering = self.answer(connection, parts, body, &entry);
+        let (verdict, response) = id.of(answering).await;
+        entry.answer(verdict, response)
+    }
+}
+
+impl Door {
+    /// The verdict in a word, and the answer that it led to.
+    async fn answer(
+        &self,
+        connection: Arc<Connection>,
+        mut parts: Parts,
+        body: Incoming,
+        entry: &Entry,
+    ) -> (&'static str, Response) {
+        let house = &self.house;
         let client = connection.client_of(&parts.headers);
+        entry.tell(|line| line.client = Some(client));
+        if connection.came_in_the_clear(&parts.headers) {
+            return ("redirect", house.redirect.answer(&parts));
+        }
         match house.judge(&parts, client) {
-            Verdict::Pass(permit) => self.forward(permit, parts, body, &connection).await,
-            Verdict::Portal(visit) => house.show_portal(visit, parts, body).await,
-            Verdict::SignIn(why, target, visit) => {
-                gate::sign_in(why, &target, &parts, visit.stale_cookie)
+            Verdict::Pass(permit) => {
+                entry.tell(|line| line.panel = Some(permit.panel().name.clone()));
+                tell_who(entry, permit.session());
+                if permit.target().is_websocket() {
+                    // A tunnel outlives its answer.
+                    parts.extensions.insert(entry.clone());
+                }
+                ("pass", self.forward(permit, parts, body, &connection).await)
             }
-            Verdict::AboutServer => nothing_to_say(),
-            Verdict::Refuse(problem) => refuse(problem, wants_page(&parts)),
+            Verdict::Portal(visit) => {
+                tell_who(entry, visit.session.as_ref());
+                ("portal", house.show_portal(visit, parts, body).await)
+            }
+            Verdict::SignIn(why, target, visit) => {
+                tell_who(entry, visit.session.as_ref());
+                let response = gate::sign_in(why, &target, &parts, visit.stale_cookie);
+                ("sign-in", response)
+            }
+            Verdict::AboutServer => ("about-server", nothing_to_say()),
+            Verdict::Refuse(problem) => ("refuse", refuse(problem, wants_page(&parts))),
         }
     }
+}
+
+fn tell_who(entry: &Entry, session: Option<&Arc<Session>>) {
+    entry.tell(|line| {
+        line.user = session.map(|session| session.user().name.to_string());
+        line.session = session.map(|session| session.id().to_string());
+    });
 }
 
 impl House {
@@ -83,6 +126,7 @@ impl House {
         let portal = self.portal.clone();
         let request = Request::from_parts(parts, Body::new(body));
         let page = async move { portal.answer(visit, request).await };
+        let page = RequestId::current().of(page);
         let answered = self.tasks.spawn_on(page, &self.control).await;
         answered.unwrap_or_else(|fault| refuse(failed(&fault), wants_page))
     }
@@ -99,6 +143,7 @@ impl Door {
         if let Some(session) = permit.session() {
             session.touch(self.house.clock.now());
         }
+        let panel = permit.panel().name.clone();
         let forwarded = self
             .proxy
             .forward(permit, &mut parts, body, connection)
@@ -109,6 +154,7 @@ impl Door {
         };
         match fault.problem() {
             Some(problem) => {
+                self.house.metrics.upstream_error(&panel, problem.status());
                 tracing::warn!(reference = problem.reference(), %fault, "a request was not answered by the panel");
                 refuse(problem, wants_page(&parts))
             }

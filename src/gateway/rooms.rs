@@ -21,15 +21,18 @@ use crate::revoke::Revoker;
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::{self, Store};
+use crate::telemetry::Metrics;
 use crate::users::Users;
 
 /// The rooms that every door shares.
 pub(super) struct Rooms {
     pub(super) config: Arc<Config>,
     pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) revoker: Revoker,
+    pub(super) passwords: Passwords,
     pub(super) login: Login,
     pub(super) users: Users,
     /// Held until the process ends, however it ends.
@@ -91,11 +94,14 @@ impl Rooms {
     pub(super) async fn open(config: Arc<Config>, tasks: &Shutdown) -> Result<Self, GatewayError> {
         let lock = take_folder(&config.gateway.data_dir)?;
         let clock = Clock::system();
+        let metrics = Metrics::default();
         let store = Store::open(&config.gateway.data_dir, clock.clone()).await?;
+        let store = store.measured(metrics.clone());
         let sessions = Sessions::new(config.session, clock.clone());
         session::restore(&sessions, &store, &config.second_factor, clock.now()).await?;
         let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
         let revoker = Revoker::new(store.clone(), sessions.clone(), tasks.clone());
+        let revoker = revoker.measured(metrics.clone());
         let login = Login::new(
             store.clone(),
             sessions.clone(),
@@ -108,16 +114,18 @@ impl Rooms {
             store.clone(),
             revoker.clone(),
             login.clone(),
-            passwords,
+            passwords.clone(),
             config.clone(),
             clock.clone(),
         );
         Ok(Self {
             config,
             clock,
+            metrics,
             store,
             sessions,
             revoker,
+            passwords,
             login,
             users,
             _lock: lock,
@@ -132,6 +140,7 @@ impl Rooms {
             self.sessions.clone(),
             self.config.clone(),
             self.clock.clone(),
+            self.metrics.clone(),
         )
     }
 }

@@ -28,11 +28,12 @@ use crate::credentials::password::PasswordError;
 use crate::gate::Gate;
 use crate::login;
 use crate::management::Management;
-use crate::portal::Portal;
+use crate::portal::{self, Portal};
 use crate::proxy::{Panels, Proxy, UpstreamError};
 use crate::session;
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
+use crate::telemetry::{self, AccessLog, Metrics};
 use crate::wire::{Body, Response};
 
 /// How long the tasks of a command have to end.
@@ -112,19 +113,22 @@ async fn serve(
     let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
-    let tls = certificates(&config, &rooms.clock)?.server_config()?;
+    let (tls, tls_for_programs) = handshakes(&config, &rooms.clock)?;
     let panels = Panels::new(&config.panels, &rooms.clock)?;
     let entry = Entry {
-        tls: tls.clone(),
+        tls,
         proxies: Arc::new(config.gateway.proxies.clone()),
         crowd: doors::crowd(&config.gateway),
         tasks: tasks.clone(),
     };
     let doors = doors::open(&config.gateway, &mut handed)?;
     let office = Shutdown::new();
-    open_office(&rooms, &tls, &tasks, &office, &mut handed)?;
+    open_office(&rooms, tls_for_programs, &tasks, &office, &mut handed)?;
     handed.are_all_taken()?;
-    let house = Arc::new(House::new(&rooms, &tasks));
+    let access = access_log(&config, &rooms.metrics)?;
+    telemetry::count_panics(&rooms.metrics);
+    watch(&rooms, &entry.crowd);
+    let house = Arc::new(House::new(&rooms, access, &tasks));
     let workers = employ(doors, &config, &house, &panels, &entry)?;
     panels.watch(&tasks);
     tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
@@ -157,7 +161,7 @@ async fn serve(
 }
 
 impl House {
-    fn new(rooms: &Rooms, tasks: &Shutdown) -> Self {
+    fn new(rooms: &Rooms, access: AccessLog, tasks: &Shutdown) -> Self {
         let config = &rooms.config;
         Self {
             gate: Gate::new(
@@ -166,20 +170,49 @@ impl House {
                 rooms.sessions.clone(),
             ),
             portal: Portal::new(
-                rooms.login.clone(),
-                rooms.users.clone(),
-                rooms.revoker.clone(),
-                rooms.sessions.clone(),
+                portal::Verbs {
+                    login: rooms.login.clone(),
+                    users: rooms.users.clone(),
+                    revoker: rooms.revoker.clone(),
+                    sessions: rooms.sessions.clone(),
+                },
                 rooms.store.form_key(),
                 config.clone(),
                 rooms.clock.clone(),
+                rooms.metrics.clone(),
             ),
             control: Handle::current(),
             redirect: Redirect::new(config.gateway.external_url.clone(), &config.panels),
+            access,
+            metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
             tasks: tasks.clone(),
         }
     }
+}
+
+fn access_log(config: &Config, metrics: &Metrics) -> Result<AccessLog, GatewayError> {
+    if !config.log.access {
+        return Ok(AccessLog::off(metrics.clone()));
+    }
+    AccessLog::to_stdout(config.log.format, metrics.clone()).map_err(GatewayError::Threads)
+}
+
+/// The numbers that are looked up when they are asked for.
+fn watch(rooms: &Rooms, crowd: &Crowd) {
+    let metrics = &rooms.metrics;
+    let sessions = rooms.sessions.clone();
+    metrics.watch("sessions", "Live sessions", move || sessions.count());
+    let crowd = crowd.clone();
+    metrics.watch("connections", "Connections of people", move || {
+        crowd.count()
+    });
+    let passwords = rooms.passwords.clone();
+    metrics.watch(
+        "password_queue",
+        "Passwords that are being hashed or wait for it",
+        move || passwords.waiting(),
+    );
 }
 
 /// Starts a worker for each set of doors.
@@ -250,7 +283,7 @@ async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, Gat
 /// Opens the management API on the control runtime, until `open` begins to end.
 fn open_office(
     rooms: &Rooms,
-    tls: &Arc<ServerConfig>,
+    tls: Arc<ServerConfig>,
     tasks: &Shutdown,
     open: &Shutdown,
     handed: &mut Handed,
@@ -261,7 +294,7 @@ fn open_office(
     };
     let entrance = Entrance {
         handler: office,
-        tls: Some(tls.clone()),
+        tls: Some(tls),
         // Programs speak for themselves.
         proxies: Arc::default(),
         guests: Guests::Everyone,
@@ -291,11 +324,25 @@ fn hosts(config: &Config) -> Vec<&str> {
     std::iter::once(external).chain(named).collect()
 }
 
+/// TLS for people, and for programs.
+fn handshakes(
+    config: &Config,
+    clock: &Clock,
+) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), TlsError> {
+    let certificates = certificates(config, clock)?;
+    let tls = certificates.server_config()?;
+    let tls_for_programs = match &config.management.client_ca {
+        Some(authorities) => certificates.server_config_for(authorities)?,
+        None => tls.clone(),
+    };
+    Ok((tls, tls_for_programs))
+}
+
 /// The gateway's certificate; for development it is made where it is missing.
-fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, GatewayError> {
+fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, TlsError> {
     let tls = &config.tls;
     if tls.development {
         ensure_development_pair(&tls.certificate, &tls.key, &hosts(config), clock.wall())?;
     }
-    Ok(Certificates::load(&tls.certificate, &tls.key)?)
+    Certificates::load(&tls.certificate, &tls.key)
 }

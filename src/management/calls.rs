@@ -58,7 +58,7 @@ pub(super) const CALLS: &[Call] = &[
             Member::optional("reason", Kind::Line, "why"),
             Member::optional(
                 "require_new_password",
-                Kind::Flag,
+                Kind::OnlyFalse,
                 "not built yet: false is possible",
             ),
         ],
@@ -281,6 +281,16 @@ pub(super) const CALLS: &[Call] = &[
         body: &[],
         gives: (StatusCode::OK, Shape::Audit),
         carry_out: |verbs, order| Box::pin(audit::list(verbs, order)),
+    },
+    Call {
+        method: Method::GET,
+        path: "/metrics",
+        access: Access::Scope(Scope::Metrics),
+        says: "Numbers for Prometheus, in the text format of OpenMetrics",
+        query: &[],
+        body: &[],
+        gives: (StatusCode::OK, Shape::Numbers),
+        carry_out: |verbs, _| Box::pin(async move { Ok(state::metrics(&verbs)) }),
     },
     Call {
         method: Method::GET,

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Word,
     Duration,
     Flag,
+    /// A flag of which only this side is built.
+    OnlyFalse,
     Number {
         least: u32,
         most: u32,
@@ -52,6 +54,22 @@ impl Member {
             is_needed: false,
             ..Self::needed(name, kind, says)
         }
+    }
+
+    /// The same for a member of a body: one that may be left out may be null, which says the same
+    /// unless its kind gives null a meaning.
+    pub(super) fn schema_in_body(&self) -> Value {
+        let mut schema = self.schema();
+        if self.is_needed {
+            return schema;
+        }
+        if let Some(kind) = schema.get_mut("type").filter(|kind| kind.is_string()) {
+            *kind = json!([kind, "null"]);
+        }
+        if let Some(Value::Array(possible)) = schema.get_mut("enum") {
+            possible.push(Value::Null);
+        }
+        schema
     }
 
     /// The schema of its value, in JSON Schema 2020-12 as OpenAPI 3.1 has it.
@@ -80,7 +98,7 @@ impl Kind {
             Self::EmailOrNone => {
                 json!({ "type": ["string", "null"], "pattern": EMAIL, "maxLength": 254 })
             }
-            Self::Password => json!({ "type": "string", "format": "password" }),
+            Self::Password => json!({ "type": "string", "format": "password", "minLength": 1 }),
             Self::Line => {
                 json!({ "type": "string", "maxLength": 500, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" })
             }
@@ -91,6 +109,7 @@ impl Kind {
                 json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$", "examples": ["90d"] })
             }
             Self::Flag => json!({ "type": "boolean" }),
+            Self::OnlyFalse => json!({ "type": "boolean", "enum": [false] }),
             Self::Number { least, most } => {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }

@@ -37,6 +37,7 @@ use crate::model::User;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::users::Users;
 use crate::wire::{Body, Problem, Request, Response};
 
@@ -54,6 +55,7 @@ struct Verbs {
     sessions: Sessions,
     config: Arc<Config>,
     clock: Clock,
+    metrics: Metrics,
 }
 
 impl Management {
@@ -65,6 +67,7 @@ impl Management {
         sessions: Sessions,
         config: Arc<Config>,
         clock: Clock,
+        metrics: Metrics,
     ) -> Self {
         Self {
             verbs: Arc::new(Verbs {
@@ -74,6 +77,7 @@ impl Management {
                 sessions,
                 config,
                 clock,
+                metrics,
             }),
         }
     }

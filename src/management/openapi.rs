@@ -66,7 +66,7 @@ fn operation(call: &Call) -> Value {
     let responses = json!({
         status.as_str(): {
             "description": "done",
-            "content": { "application/json": { "schema": shape.reference() } },
+            "content": { shape.media_type(): { "schema": shape.reference() } },
         },
         "default": {
             "description": "not done, and why",
@@ -110,7 +110,7 @@ fn object(members: &[Member]) -> Value {
         .collect();
     let properties: Map<String, Value> = members
         .iter()
-        .map(|member| (member.name.to_owned(), member.schema()))
+        .map(|member| (member.name.to_owned(), member.schema_in_body()))
         .collect();
     json!({
         "type": "object", "properties": properties, "required": needed,

@@ -34,7 +34,7 @@ impl Verbs {
                 "address": session.address().to_string(),
                 "device": session.device(),
                 "second_factor": session.second_factor().map(|kind| kind.as_str()),
-                "connections": session.connections(),
+                "connections": session.open_exchanges(),
             })
         });
         answer_json(StatusCode::OK, &Value::Array(sessions.collect()))

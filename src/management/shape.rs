@@ -21,12 +21,13 @@ pub(super) enum Shape {
     Audit,
     Health,
     Description,
+    Numbers,
     Problem,
 }
 
 impl Shape {
     /// Those that have a name in the description.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Revocation,
         Self::Session,
         Self::Sessions,
@@ -41,11 +42,20 @@ impl Shape {
         Self::Audit,
         Self::Health,
         Self::Description,
+        Self::Numbers,
         Self::Problem,
     ];
 
     pub(super) fn name(self) -> String {
         format!("{self:?}")
+    }
+
+    /// The type of an answer that is like this.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Numbers => "application/openmetrics-text",
+            _ => "application/json",
+        }
     }
 
     /// A reference to it.
@@ -101,6 +111,7 @@ impl Shape {
             ]),
             Self::Health => health(),
             Self::Description => json!({ "type": "object", "required": ["openapi", "paths"] }),
+            Self::Numbers => text("one number a line"),
             Self::Problem => problem(),
             Self::Sessions => list(Self::Session),
             Self::Users => list(Self::User),

@@ -2,17 +2,30 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::order::Order;
 use super::{Verbs, answer_json};
-use crate::wire::{Problem, Response};
+use crate::wire::{Body, Problem, Response};
 
 /// The process is there and answers.
 pub(super) fn alive() -> Response {
     answer_json(StatusCode::OK, &json!({ "status": "ok" }))
 }
+
+/// The numbers, for Prometheus.
+pub(super) fn metrics(verbs: &Verbs) -> Response {
+    let mut response = Response::new(Body::from(verbs.metrics.text()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, OPEN_METRICS);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Able to serve: the store answers.
 pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {

@@ -12,6 +12,7 @@ use super::refusal::{Answer, Refusal, out_of_date};
 use super::step::{self, UnderWay};
 use super::view::{Complaint, enrol as view};
 use crate::login::{Enrolment, WaitsFor};
+use crate::telemetry::SignIn;
 use crate::wire::{NextPath, Problem};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
@@ -47,7 +48,8 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     }
     let code = posted.form.required("code")?.expose();
     let origin = posted.asked.origin();
-    match desk.login.enrol(under_way.cookie, code, &origin).await {
+    let stepped = desk.login.enrol(under_way.cookie, code, &origin).await;
+    match step::counted(&desk, stepped, |_| SignIn::SignedIn) {
         Ok(enrolled) => {
             let codes: Vec<_> = enrolled
                 .recovery_codes

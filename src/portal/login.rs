@@ -12,6 +12,8 @@ use super::done::Done;
 use super::refusal::{Answer, Refusal, out_of_date};
 use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
+use crate::login::Next;
+use crate::telemetry::SignIn;
 use crate::wire::Problem;
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
@@ -53,7 +55,12 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     let user = posted.form.required("user")?.expose();
     let password = posted.form.required("password")?.clone();
     let origin = posted.asked.origin();
-    match desk.login.with_password(user, password, &origin).await {
+    let stepped = desk.login.with_password(user, password, &origin).await;
+    let stepped = step::counted(&desk, stepped, |step| match step {
+        Next::SignedIn(_) => SignIn::SignedIn,
+        Next::SecondFactor(_) | Next::Enrol(_) => SignIn::HalfWay,
+    });
+    match stepped {
         Ok(step) => Ok(step::go_on(&step, &next)),
         Err(error) => Err(match step::complaint(error) {
             Some(problem) => again(problem),

@@ -39,6 +39,7 @@ use crate::gate::{Visit, forget_browser};
 use crate::login::Login;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
+use crate::telemetry::Metrics;
 use crate::users::Users;
 use crate::wire::{Body, Request, Response, cookie, negotiate};
 
@@ -46,6 +47,14 @@ use crate::wire::{Body, Request, Response, cookie, negotiate};
 #[derive(Clone)]
 pub struct Portal {
     router: Router,
+}
+
+/// What is done behind the pages.
+pub struct Verbs {
+    pub login: Login,
+    pub users: Users,
+    pub revoker: Revoker,
+    pub sessions: Sessions,
 }
 
 /// What the pages work with.
@@ -57,6 +66,7 @@ struct Desk {
     form_key: FormKey,
     config: Arc<Config>,
     clock: Clock,
+    metrics: Metrics,
     /// The scheme, host and port that people type.
     origin: String,
 }
@@ -64,14 +74,18 @@ struct Desk {
 impl Portal {
     /// Pages over these verbs. `form_key` comes from the store, so that a form outlives a restart.
     pub fn new(
-        login: Login,
-        users: Users,
-        revoker: Revoker,
-        sessions: Sessions,
+        verbs: Verbs,
         form_key: [u8; 32],
         config: Arc<Config>,
         clock: Clock,
+        metrics: Metrics,
     ) -> Self {
+        let Verbs {
+            login,
+            users,
+            revoker,
+            sessions,
+        } = verbs;
         let desk = Desk {
             login,
             users,
@@ -81,6 +95,7 @@ impl Portal {
             origin: config.gateway.external_url.to_string(),
             config,
             clock,
+            metrics,
         };
         Self {
             router: routes(Arc::new(desk)),

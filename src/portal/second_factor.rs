@@ -12,6 +12,7 @@ use super::refusal::{Answer, Refusal, out_of_date};
 use super::step::{self, UnderWay};
 use super::view::{Complaint, sign_in};
 use crate::login::WaitsFor;
+use crate::telemetry::SignIn;
 use crate::wire::{NextPath, Problem};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
@@ -45,7 +46,8 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     }
     let code = posted.form.required("code")?.expose();
     let origin = posted.asked.origin();
-    match desk.login.with_code(under_way.cookie, code, &origin).await {
+    let stepped = desk.login.with_code(under_way.cookie, code, &origin).await;
+    match step::counted(&desk, stepped, |_| SignIn::SignedIn) {
         Ok(session) => {
             let mut response = see_other(next.as_str());
             step::let_in(response.headers_mut(), &session);

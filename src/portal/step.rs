@@ -14,6 +14,7 @@ use super::page::see_other;
 use super::refusal::{Refusal, busy, failed, too_many, unauthorized};
 use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
+use crate::telemetry::SignIn;
 use crate::wire::{NextPath, Problem, Response, cookie};
 
 pub(super) const ACCOUNT: &str = "/.portcullis/account";
@@ -124,6 +125,23 @@ pub(super) fn begin_again(asked: &Asked, next: &NextPath) -> Refusal {
         problem.header(SET_COOKIE, cookie::clear(cookie::SIGN_IN)),
         to_login(next, done),
     )
+}
+
+/// Counts how a step ended.
+pub(super) fn counted<T>(
+    desk: &Desk,
+    ended: Result<T, SignInError>,
+    success: impl FnOnce(&T) -> SignIn,
+) -> Result<T, SignInError> {
+    desk.metrics.sign_in(match &ended {
+        Ok(done) => success(done),
+        Err(SignInError::Refused) => SignIn::Refused,
+        Err(SignInError::WrongCode) => SignIn::WrongCode,
+        Err(SignInError::TooMany { .. }) => SignIn::Throttled,
+        Err(SignInError::Busy { .. }) => SignIn::Busy,
+        Err(_) => SignIn::Failed,
+    });
+    ended
 }
 
 /// What a refused step means to the person; `None`: begin again.

@@ -199,7 +199,7 @@ fn draw(
             device: session.device(),
             address: session.address().to_string(),
             last_seen: session.last_seen(),
-            connections: session.connections(),
+            connections: session.open_exchanges(),
         })
         .collect();
     view::user(&view::User {

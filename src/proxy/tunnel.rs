@@ -27,6 +27,7 @@ use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::session::Exchange;
 use crate::shutdown::Shutdown;
+use crate::telemetry::Entry;
 use crate::wire::{Body, Response};
 
 /// How long the browser has to take the close frame.
@@ -69,6 +70,7 @@ impl Way {
         };
         let tunnel = Tunnel {
             exchange,
+            entry: parts.extensions.remove(),
             _connection: answer.connection,
             _place: place,
             clock: self.clock.clone(),
@@ -156,6 +158,8 @@ fn switched(head: response::Parts, outbound: &Outbound<'_>, over_http2: bool) ->
 /// A WebSocket in flight.
 struct Tunnel {
     exchange: Exchange,
+    /// Its line in the log, which is written when the tunnel is over.
+    entry: Option<Entry>,
     /// Dropped before both sides have switched, it would close the connection.
     _connection: Lease,
     _place: Place,
@@ -167,6 +171,7 @@ struct Tunnel {
 struct ToBrowser {
     writer: WriteHalf<TokioIo<Upgraded>>,
     frames: Frames,
+    entry: Option<Entry>,
     /// Some of a write may have gone out: where the stream stands is not known.
     is_writing: bool,
 }
@@ -182,6 +187,7 @@ impl Tunnel {
         let mut to_browser = ToBrowser {
             writer: to_browser,
             frames: Frames::default(),
+            entry: self.entry.clone(),
             is_writing: false,
         };
         let reason = tokio::select! {
@@ -229,6 +235,9 @@ impl ToBrowser {
             self.writer.flush().await?;
             self.is_writing = false;
             self.frames.pass(&buffer);
+            if let Some(entry) = &self.entry {
+                entry.sent(buffer.len());
+            }
             buffer.clear();
         }
         self.writer.shutdown().await

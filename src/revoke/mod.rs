@@ -3,6 +3,7 @@
 mod outcome;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use self::outcome::Outcome;
 use crate::model::{Event, User, UserId};
@@ -12,6 +13,7 @@ use crate::store::change::{
     Change, EndSession, RaiseEveryGeneration, RaiseGeneration, Raised, SetPassword,
 };
 use crate::store::{Committed, Store, StoreError};
+use crate::telemetry::{Metrics, Step};
 
 /// Ends sessions. Every page, call and command that does so comes here. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,6 +21,7 @@ pub struct Revoker {
     store: Store,
     sessions: Sessions,
     tasks: Shutdown,
+    metrics: Metrics,
 }
 
 /// Why nothing can be promised about a revocation.
@@ -39,7 +42,15 @@ impl Revoker {
             store,
             sessions,
             tasks,
+            metrics: Metrics::default(),
         }
+    }
+
+    /// The same, with how long they take counted there.
+    #[must_use]
+    pub fn measured(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Ends every session of a user.
@@ -89,9 +100,10 @@ impl Revoker {
         let this = self.clone();
         let token = session.token_hash();
         self.detached(async move {
+            let called = Instant::now();
             let committed = this.store.commit(EndSession { token }, event).await?;
             let ended: Vec<_> = this.sessions.remove(&token).into_iter().collect();
-            Ok(this.cut(&committed, &ended).await)
+            Ok(this.cut(&committed, &ended, called).await)
         })
         .await
     }
@@ -107,13 +119,14 @@ impl Revoker {
     {
         let this = self.clone();
         self.detached(async move {
+            let called = Instant::now();
             let committed = this.store.commit(change, event).await?;
             let raised = &committed.outcome().users;
             let ended: Vec<_> = raised
                 .iter()
                 .flat_map(|&(user, generation)| this.sessions.raise(user, generation))
                 .collect();
-            let mut outcome = this.cut(&committed, &ended).await;
+            let mut outcome = this.cut(&committed, &ended, called).await;
             outcome.generation = raised
                 .iter()
                 .find(|(user, _)| Some(*user) == subject)
@@ -124,8 +137,15 @@ impl Revoker {
     }
 
     /// What was committed is the evidence that the outcome is durable.
-    async fn cut<T>(&self, _durable: &Committed<T>, ended: &[Arc<Session>]) -> Outcome {
+    async fn cut<T>(
+        &self,
+        _durable: &Committed<T>,
+        ended: &[Arc<Session>],
+        called: Instant,
+    ) -> Outcome {
+        self.metrics.revocation(Step::Committed, called.elapsed());
         let connections_closed = self.sessions.cut(ended).await;
+        self.metrics.revocation(Step::LastByte, called.elapsed());
         Outcome {
             generation: None,
             sessions_ended: ended.len(),

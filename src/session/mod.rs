@@ -130,11 +130,6 @@ impl Session {
         &self.record.device
     }
 
-    /// How many exchanges are in flight: requests with their answers, and tunnels.
-    pub fn connections(&self) -> usize {
-        self.register.count()
-    }
-
     /// What was shown beside the password.
     pub fn second_factor(&self) -> Option<FactorKind> {
         self.record.second_factor

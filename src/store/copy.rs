@@ -18,6 +18,7 @@ use super::seal::Seal;
 use super::{Store, StoreError, failed, schema};
 use crate::clock::Clock;
 use crate::model::{Action, Actor, Event};
+use crate::telemetry::Metrics;
 
 /// Writes a consistent copy of the database in `data_dir` to `file`, for its owner alone; how many
 /// bytes it has. A gateway may run meanwhile.
@@ -159,6 +160,7 @@ async fn made_ready(
         readers,
         seal,
         clock,
+        metrics: Metrics::default(),
     };
     let ready = async {
         if !schema::is_as_it_should_be(&store.readers).await? {

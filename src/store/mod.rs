@@ -15,6 +15,7 @@ mod schema;
 mod seal;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use sqlx::SqlitePool;
 
@@ -25,6 +26,7 @@ pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts
 use self::seal::Seal;
 use crate::clock::{Clock, Timestamp};
 use crate::model::{Event, Generation, TokenHash};
+use crate::telemetry::Metrics;
 
 /// The database of one gateway. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ pub struct Store {
     readers: SqlitePool,
     seal: Seal,
     clock: Clock,
+    metrics: Metrics,
 }
 
 /// Evidence that a change is on disk. Only the store can make one.
@@ -102,9 +105,17 @@ impl Store {
             readers,
             seal,
             clock,
+            metrics: Metrics::default(),
         };
         store.check_seal().await?;
         Ok(store)
+    }
+
+    /// The same, with its changes counted there.
+    #[must_use]
+    pub fn measured(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Writes a change and the event that tells of it, both or neither.
@@ -116,7 +127,7 @@ impl Store {
         change: C,
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
-        let now = self.clock.now();
+        let (now, asked) = (self.clock.now(), Instant::now());
         let mut transaction = self
             .writer
             .begin_with("BEGIN IMMEDIATE")
@@ -129,6 +140,7 @@ impl Store {
             .commit()
             .await
             .map_err(failed("committing a change"))?;
+        self.metrics.store_change(asked.elapsed());
         Ok(Committed { outcome })
     }
 

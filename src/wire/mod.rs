@@ -8,9 +8,11 @@ pub mod header;
 pub mod negotiate;
 pub mod next;
 pub mod problem;
+mod request_id;
 
 pub use next::NextPath;
 pub use problem::Problem;
+pub use request_id::RequestId;
 
 /// The one body type of the house; wraps a stream without copying it.
 pub type Body = axum::body::Body;

@@ -6,8 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-use super::{Body, Response};
-use crate::secret::random_bytes;
+use super::{Body, RequestId, Response};
 
 /// What was wrong, for whom it may concern.
 #[derive(Debug, Clone)]
@@ -58,10 +57,10 @@ impl Problem {
         self
     }
 
-    /// Gives it a reference number, to be written to the log with the cause.
+    /// Gives it the number of the request as a reference, to be written to the log with the cause.
     #[must_use]
     pub fn referenced(mut self) -> Self {
-        self.rest.reference = Some(new_reference());
+        self.rest.reference = Some(RequestId::current().to_string());
         self
     }
 
@@ -119,16 +118,6 @@ impl axum::response::IntoResponse for Problem {
     fn into_response(self) -> Response {
         Self::into_response(self)
     }
-}
-
-/// Forty random bits as eight letters and digits that are not mistaken for each other on the phone.
-fn new_reference() -> String {
-    const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    random_bytes::<8>()
-        .iter()
-        .filter_map(|byte| SYMBOLS.get(usize::from(byte % 32)))
-        .map(|&symbol| char::from(symbol))
-        .collect()
 }
 
 const DOCUMENT: HeaderValue = HeaderValue::from_static("application/problem+json");

@@ -21,6 +21,6 @@ mod class_b_proxies;
 mod class_d;
 mod class_e;
 mod class_f;
-mod class_g_logs;
+mod class_g;
 mod class_h;
 mod floods;

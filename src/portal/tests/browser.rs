@@ -22,6 +22,7 @@ use crate::revoke::Revoker;
 use crate::session::{Session, Sessions, Token};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 use crate::users::Users;
 use crate::wire::{Body, cookie};
 
@@ -84,13 +85,16 @@ impl House {
             clock.clone(),
         );
         let portal = Portal::new(
-            login,
-            users.clone(),
-            revoker,
-            sessions.clone(),
+            crate::portal::Verbs {
+                login,
+                users: users.clone(),
+                revoker,
+                sessions: sessions.clone(),
+            },
             store.form_key(),
             config,
             clock.clone(),
+            Metrics::default(),
         );
         Self {
             _folder: folder,

@@ -1,0 +1,30 @@
+//! Cookies: the panel never gets the gateway's, and the gateway never takes one of two.
+#![no_main]
+
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use portcullis::wire::cookie::{self, Found};
+
+fuzz_target!(|lines: Vec<&[u8]>| {
+    let mut headers = HeaderMap::new();
+    for line in lines.into_iter().take(8) {
+        let Ok(line) = HeaderValue::from_bytes(line) else {
+            return;
+        };
+        headers.append(COOKIE, line);
+    }
+    if let Some(line) = cookie::for_panel(&headers) {
+        let line = line.as_bytes().to_ascii_lowercase();
+        let mark = b"host-portcullis";
+        assert!(!line.windows(mark.len()).any(|part| part == mark));
+    }
+    if let Found::One(value) = cookie::find(&headers, cookie::SESSION) {
+        assert!(!value.contains(';'));
+        headers.append(COOKIE, HeaderValue::from_static("__Host-portcullis=another"));
+        assert!(matches!(
+            cookie::find(&headers, cookie::SESSION),
+            Found::Conflict
+        ) || value == "another");
+    }
+});

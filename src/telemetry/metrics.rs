@@ -1,0 +1,292 @@
+//! Numbers for Prometheus. Names are part of the contract; labels are few and never from outside.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Every number. Cheap to clone; clones share them.
+#[derive(Clone)]
+pub struct Metrics(Arc<Numbers>);
+
+struct Numbers {
+    requests: Family<Answered, Counter>,
+    open_exchanges: Gauge,
+    exchange_seconds: Histogram,
+    sign_ins: Family<SignInResult, Counter>,
+    revocation_seconds: Family<Reached, Histogram, fn() -> Histogram>,
+    store_seconds: Histogram,
+    upstream_errors: Family<Upstream, Counter>,
+    panics: Counter,
+    lines_dropped: Counter,
+    registry: Mutex<Registry>,
+    looked_up: Mutex<Vec<(Gauge, Look)>>,
+}
+
+type Look = Box<dyn Fn() -> usize + Send + Sync>;
+
+/// How a step of a sign-in ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum SignIn {
+    SignedIn,
+    HalfWay,
+    Refused,
+    WrongCode,
+    Throttled,
+    Busy,
+    Failed,
+}
+
+/// How far a revocation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Step {
+    /// It is on disk.
+    Committed,
+    /// The last byte of the last connection has gone.
+    LastByte,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    verdict: &'static str,
+    /// `2xx` and so on.
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SignInResult {
+    result: SignIn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reached {
+    step: Step,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Upstream {
+    panel: String,
+    status: u16,
+}
+
+/// From a fast answer to a slow one, in seconds.
+const SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(SECONDS);
+        let numbers = Numbers {
+            requests: Family::default(),
+            open_exchanges: Gauge::default(),
+            exchange_seconds: seconds(),
+            sign_ins: Family::default(),
+            revocation_seconds: Family::new_with_constructor(seconds),
+            store_seconds: seconds(),
+            upstream_errors: Family::default(),
+            panics: Counter::default(),
+            lines_dropped: Counter::default(),
+            registry: Mutex::default(),
+            looked_up: Mutex::default(),
+        };
+        numbers.register();
+        Self(Arc::new(numbers))
+    }
+}
+
+impl Numbers {
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = registry.sub_registry_with_prefix("portcullis");
+        let clone = |number: &Counter| number.clone();
+        registry.register("requests", "Answered requests", self.requests.clone());
+        registry.register(
+            "open_exchanges",
+            "Requests with their answers, and tunnels, in flight",
+            self.open_exchanges.clone(),
+        );
+        registry.register(
+            "exchange_seconds",
+            "From a request to the last byte of its answer or tunnel",
+            self.exchange_seconds.clone(),
+        );
+        registry.register(
+            "sign_ins",
+            "Steps of sign-ins by how they ended",
+            self.sign_ins.clone(),
+        );
+        registry.register(
+            "revocation_seconds",
+            "From the call to the commit, and to the end of the last connection",
+            self.revocation_seconds.clone(),
+        );
+        registry.register(
+            "store_seconds",
+            "A change of the store, from asking for it to the commit",
+            self.store_seconds.clone(),
+        );
+        registry.register(
+            "upstream_errors",
+            "Requests that a panel did not answer",
+            self.upstream_errors.clone(),
+        );
+        registry.register(
+            "panics",
+            "Faults of the gateway itself",
+            clone(&self.panics),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the access log that could not be written in time",
+            clone(&self.lines_dropped),
+        );
+    }
+}
+
+impl Metrics {
+    /// Adds a number that is looked up when it is asked for.
+    pub fn watch(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        look: impl Fn() -> usize + Send + Sync + 'static,
+    ) {
+        let gauge = Gauge::default();
+        let mut registry = self
+            .0
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        registry
+            .sub_registry_with_prefix("portcullis")
+            .register(name, help, gauge.clone());
+        drop(registry);
+        let mut looked_up = self
+            .0
+            .looked_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        looked_up.push((gauge, Box::new(look)));
+    }
+
+    /// Everything, in the text format of OpenMetrics 1.0.
+    pub fn text(&self) -> String {
+        for (gauge, look) in self
+            .0
+            .looked_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            gauge.set(i64::try_from(look()).unwrap_or(i64::MAX));
+        }
+        let mut written = String::new();
+        let registry = self
+            .0
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut written, &registry);
+        written
+    }
+
+    pub(super) fn exchange_begun(&self) {
+        self.0.open_exchanges.inc();
+    }
+
+    pub(super) fn exchange_over(&self, took: Duration) {
+        self.0.open_exchanges.dec();
+        self.0.exchange_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn answered(&self, verdict: &'static str, status: StatusCode) {
+        let status = match status.as_u16() {
+            ..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            500.. => "5xx",
+        };
+        let labels = Answered { verdict, status };
+        self.0.requests.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn panicked(&self) {
+        self.0.panics.inc();
+    }
+
+    pub(super) fn line_dropped(&self) {
+        self.0.lines_dropped.inc();
+    }
+
+    /// A step of a sign-in has ended.
+    pub fn sign_in(&self, result: SignIn) {
+        self.0
+            .sign_ins
+            .get_or_create(&SignInResult { result })
+            .inc();
+    }
+
+    /// A revocation has come so far since it was called.
+    pub fn revocation(&self, step: Step, took: Duration) {
+        self.0
+            .revocation_seconds
+            .get_or_create(&Reached { step })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A change of the store took so long.
+    pub fn store_change(&self, took: Duration) {
+        self.0.store_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A panel did not answer.
+    pub fn upstream_error(&self, panel: &str, status: StatusCode) {
+        let labels = Upstream {
+            panel: panel.to_owned(),
+            status: status.as_u16(),
+        };
+        self.0.upstream_errors.get_or_create(&labels).inc();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told() {
+        let metrics = Metrics::default();
+        metrics.watch("sessions", "Live sessions", || 3);
+        metrics.exchange_begun();
+        metrics.answered("pass", StatusCode::NOT_FOUND);
+        metrics.sign_in(SignIn::WrongCode);
+        metrics.revocation(Step::LastByte, Duration::from_millis(20));
+        metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
+        let text = metrics.text();
+        for line in [
+            "portcullis_requests_total{verdict=\"pass\",status=\"4xx\"} 1",
+            "portcullis_open_exchanges 1",
+            "portcullis_sign_ins_total{result=\"WrongCode\"} 1",
+            "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",
+            "portcullis_upstream_errors_total{panel=\"back \\\"office\\\"\",status=\"502\"} 1",
+            "portcullis_sessions 3",
+            "# HELP portcullis_sessions Live sessions.",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}
