@@ -22,5 +22,6 @@ mod class_d;
 mod class_e;
 mod class_f;
 mod class_g;
+mod class_g_logs;
 mod class_h;
 mod floods;

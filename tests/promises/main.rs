@@ -17,6 +17,7 @@ mod ended_means_ended;
 mod faults;
 mod flat_memory;
 mod kept;
+mod no_secret_is_told;
 mod open;
 mod panels;
 mod race;

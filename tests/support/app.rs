@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use totp_rs::{Builder, Secret};
 
+use super::secrets;
+
 /// Seconds for which a code is shown.
 const STEP: u64 = 30;
 
@@ -19,10 +21,9 @@ pub struct App {
 impl App {
     /// Takes in what the enrolment page shows as text.
     pub fn with(shown: &str) -> Self {
-        Self {
-            secret: shown.replace(' ', ""),
-            used: 0,
-        }
+        let secret = shown.replace(' ', "");
+        secrets::keep(&secret);
+        Self { secret, used: 0 }
     }
 
     /// A code that was not used yet: of this half minute, or of the next, which is taken too.
@@ -42,6 +43,8 @@ impl App {
             "the codes of this half minute are used up"
         );
         self.used = step;
-        totp.generate(step * STEP).to_string()
+        let code = totp.generate(step * STEP).to_string();
+        secrets::keep(&code);
+        code
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::http1::{Answer, Wire};
 use super::http2::Http2;
 use super::panel::Panel;
+use super::secrets;
 use super::{SOON, eventually, free_port};
 
 /// The rules of most tests: `/static/` is open to anyone, `POST` below `/users/` to administrators.
@@ -255,7 +256,9 @@ upstream = "{upstream}"
     pub fn token(&self, scopes: &str) -> String {
         let name = format!("token-{}", free_port());
         let made = self.operator(&["token", "add", &name, "--scope", scopes]);
-        made["token"].as_str().unwrap().to_owned()
+        let token = made["token"].as_str().unwrap();
+        secrets::keep(token);
+        token.to_owned()
     }
 
     /// A call of a program.
@@ -274,6 +277,11 @@ impl Drop for Gateway {
         assert!(
             std::thread::panicking() || !log.contains("panicked"),
             "the gateway panicked:\n{log}"
+        );
+        let given_away = secrets::given_away_by(&log);
+        assert!(
+            std::thread::panicking() || given_away.is_empty(),
+            "the log gives away {given_away:?}:\n{log}"
         );
     }
 }

@@ -13,6 +13,7 @@ pub mod http2;
 pub mod panel;
 pub mod person;
 pub mod python;
+pub mod secrets;
 pub mod websocket;
 
 use std::future::Future;

@@ -8,6 +8,7 @@ use super::app::App;
 use super::gateway::Gateway;
 use super::http1::{Answer, Wire, tls};
 use super::http2::Http2;
+use super::secrets;
 use super::websocket::WebSocket;
 
 pub const PASSWORD: &str = "plum tractor elbow";
@@ -58,6 +59,10 @@ impl Person {
     /// From the set-up link to the first session.
     pub async fn set_up(&mut self, link: &str) {
         let password = self.password.clone();
+        secrets::keep(&password);
+        if let Some((_, token)) = link.split_once("token=") {
+            secrets::keep(token);
+        }
         let fields = [
             ("password", password.as_str()),
             ("password_again", &password),
@@ -79,6 +84,9 @@ impl Person {
             .map(|rest| between(rest, ">", "<").to_owned())
             .collect();
         assert_eq!(self.recovery_codes.len(), 10);
+        self.recovery_codes
+            .iter()
+            .for_each(|code| secrets::keep(code));
         assert!(self.is_signed_in());
     }
 
@@ -104,6 +112,7 @@ impl Person {
     /// The first step only.
     pub async fn give_password(&mut self) -> Answer {
         let (name, password) = (self.name.clone(), self.password.clone());
+        secrets::keep(&password);
         let fields = [("user", name.as_str()), ("password", password.as_str())];
         let login = "/.portcullis/login";
         self.submit(login, login, &fields).await
@@ -220,6 +229,9 @@ impl Person {
             if line.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
+                if name.starts_with("__Host-portcullis") {
+                    secrets::keep(value);
+                }
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
@@ -229,6 +241,7 @@ impl Person {
 /// A session with [`PASSWORD`] alone, where no second factor is asked for: its token. `None` when the
 /// gateway goes away meanwhile.
 pub async fn with_the_password_alone(port: u16, name: &str) -> Option<String> {
+    secrets::keep(PASSWORD);
     let answer = give_password(port, name, PASSWORD).await?;
     assert_eq!(answer.status, 303, "{}", answer.text());
     session_in(&answer)
@@ -257,6 +270,7 @@ pub fn session_in(answer: &Answer) -> Option<String> {
         .iter()
         .filter_map(|set| set.strip_prefix("__Host-portcullis="));
     let token = sessions.next()?.split(';').next()?;
+    secrets::keep(token);
     (!token.is_empty()).then(|| token.to_owned())
 }
 
