@@ -126,14 +126,16 @@ impl Certificates {
         }))
     }
 
-    /// Loads the same files again.
+    /// Loads the same files again; whether the certificate is another one.
     ///
     /// # Errors
     /// As [`Certificates::load`]; the pair in use stays.
-    pub fn reload(&self) -> Result<(), TlsError> {
+    pub fn reload(&self) -> Result<bool, TlsError> {
         let pair = Arc::new(load_pair(&self.certificate, &self.key)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
-        Ok(())
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_another = current.cert != pair.cert;
+        *current = pair;
+        Ok(is_another)
     }
 
     /// What a listener needs to speak TLS 1.2 and 1.3 with these certificates.

@@ -48,7 +48,7 @@ impl Demo {
 
         let panel = RunningPanel::start(panel)?;
         let greeting = greeting(&config, &file, link.as_deref());
-        let served = serve::until_told_to_end(config, move || output::line(&greeting));
+        let served = serve::until_told_to_end(config, None, move || output::line(&greeting));
         panel.end();
         served
     }

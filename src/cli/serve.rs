@@ -1,5 +1,7 @@
 //! `portcullis serve`: runs the gateway until it is told to end.
 
+use std::path::PathBuf;
+
 use super::failure::{Done, Failure};
 use super::settings::Settings;
 use crate::config::Config;
@@ -7,12 +9,16 @@ use crate::gateway::{self, GatewayError};
 use crate::telemetry;
 
 pub(super) fn run(settings: &Settings) -> Done {
-    let config = settings.read()?;
-    until_told_to_end(config, || Ok(()))
+    let (config, file) = (settings.read()?, settings.file()?);
+    until_told_to_end(config, Some(file), || Ok(()))
 }
 
-/// Runs a gateway; `ready` is called once it can be connected to.
-pub(super) fn until_told_to_end(config: Config, ready: impl FnOnce() -> Done) -> Done {
+/// Runs a gateway; `ready` is called once it can be connected to. Changes of `file` are taken up.
+pub(super) fn until_told_to_end(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce() -> Done,
+) -> Done {
     telemetry::begin(config.log.format, config.log.level);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -22,7 +28,7 @@ pub(super) fn until_told_to_end(config: Config, ready: impl FnOnce() -> Done) ->
             tracing::warn!("{failure}");
         }
     };
-    gateway::run(config, greeted).map_err(not_started)
+    gateway::run(config, file, greeted).map_err(not_started)
 }
 
 fn not_started(fault: GatewayError) -> Failure {

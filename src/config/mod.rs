@@ -8,6 +8,7 @@ mod bounds;
 mod fault;
 mod gateway;
 mod host;
+mod live;
 mod log;
 mod management;
 mod panel;
@@ -28,6 +29,7 @@ pub use bounds::{Bounds, Health};
 pub use fault::{Fault, Faults};
 pub use gateway::{Drain, Gateway, PlainListener, Tls};
 pub use host::{ExternalUrl, PanelHost, Upstream};
+pub use live::Live;
 pub use log::Log;
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};
@@ -103,6 +105,37 @@ impl Config {
         let config =
             config.ok_or_else(|| Faults::of_file(path, "the configuration has no meaning"))?;
         Ok(Self { warnings, ..config })
+    }
+
+    /// This configuration as far as it can follow `old` while the gateway runs, and the sections whose
+    /// changes wait for a restart: listeners, folders and logs are opened once.
+    pub fn that_can_follow(self, old: &Self) -> (Self, Vec<&'static str>) {
+        let follower = Self {
+            gateway: old.gateway.clone(),
+            tls: old.tls.clone(),
+            management: old.management.clone(),
+            log: old.log,
+            ..self.clone()
+        };
+        let waiting = self.differences(&follower);
+        (follower, waiting)
+    }
+
+    /// The sections in which two configurations differ.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("gateway", self.gateway != other.gateway),
+            ("tls", self.tls != other.tls),
+            ("session", self.session != other.session),
+            ("second_factor", self.second_factor != other.second_factor),
+            ("password", self.password != other.password),
+            ("throttle", self.throttle != other.throttle),
+            ("management", self.management != other.management),
+            ("log", self.log != other.log),
+            ("panel", self.panels != other.panels),
+        ];
+        let differing = sections.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(section, _)| section).collect()
     }
 
     /// The least number of characters of a password for people with this role: more where the password

@@ -8,6 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 
 use super::Door;
+use super::redirect::RedirectDoor;
 use crate::accept::{self, Clocks, Crowd, Entrance, Guests, Handed, Handler, ListenError};
 use crate::config::{Gateway, PlainListener, TrustedProxies};
 use crate::shutdown::Shutdown;
@@ -68,7 +69,7 @@ pub(super) fn open(gateway: &Gateway, handed: &mut Handed) -> Result<Vec<Doors>,
 impl Doors {
     /// Serves them all on the current runtime.
     pub(super) fn serve(self, door: &Door, entry: &Entry) {
-        let redirect = door.house.redirect.clone();
+        let redirect = RedirectDoor(door.house.clone());
         for listener in self.https {
             let entrance = entry.entrance(door.clone(), true, Guests::Everyone);
             entry.spawn(accept::serve(listener, entrance));

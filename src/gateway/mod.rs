@@ -7,26 +7,29 @@
 
 mod doors;
 mod ending;
+mod front;
 mod redirect;
+mod reload;
 mod rooms;
 mod start;
 mod supervisor;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
-use self::redirect::Redirect;
+use self::front::Front;
 pub use self::rooms::{Offline, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};
 use crate::clock::Clock;
-use crate::gate::{self, Gate, Permit, Verdict, Visit};
+use crate::gate::{self, Permit, Verdict, Visit};
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
 use crate::session::Session;
@@ -36,10 +39,9 @@ use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 
 /// What every worker shares.
 struct House {
-    gate: Gate,
+    front: ArcSwap<Front>,
     portal: Portal,
     control: Handle,
-    redirect: Redirect,
     access: AccessLog,
     metrics: Metrics,
     clock: Clock,
@@ -50,7 +52,8 @@ struct House {
 #[derive(Clone)]
 struct Door {
     house: Arc<House>,
-    proxy: Proxy,
+    /// This worker's connections to the panels of the front that it last saw.
+    ways: Arc<Mutex<(Arc<Front>, Proxy)>>,
 }
 
 impl Handler for Door {
@@ -77,10 +80,11 @@ impl Door {
         let house = &self.house;
         let client = connection.client_of(&parts.headers);
         entry.tell(|line| line.client = Some(client));
+        let front = house.front.load_full();
         if connection.came_in_the_clear(&parts.headers) {
-            return ("redirect", house.redirect.answer(&parts));
+            return ("redirect", front.redirect.answer(&parts));
         }
-        match house.judge(&parts, client) {
+        match front.gate.decide(&parts, client, house.clock.now()) {
             Verdict::Pass(permit) => {
                 entry.tell(|line| line.panel = Some(permit.panel().name.clone()));
                 tell_who(entry, permit.session());
@@ -88,7 +92,9 @@ impl Door {
                     // A tunnel outlives its answer.
                     parts.extensions.insert(entry.clone());
                 }
-                ("pass", self.forward(permit, parts, body, &connection).await)
+                let proxy = self.ways_of(&front);
+                let response = self.forward(&proxy, permit, parts, body, &connection);
+                ("pass", response.await)
             }
             Verdict::Portal(visit) => {
                 tell_who(entry, visit.session.as_ref());
@@ -114,7 +120,8 @@ fn tell_who(entry: &Entry, session: Option<&Arc<Session>>) {
 
 impl House {
     fn judge(&self, parts: &Parts, client: IpAddr) -> Verdict {
-        self.gate.decide(parts, client, self.clock.now())
+        let front = self.front.load();
+        front.gate.decide(parts, client, self.clock.now())
     }
 
     /// Pages run on the control runtime, and go on when the browser hangs up.
@@ -133,8 +140,30 @@ impl House {
 }
 
 impl Door {
+    fn new(house: Arc<House>) -> Self {
+        let front = house.front.load_full();
+        let proxy = Proxy::new(&front.panels, &house.clock, &house.tasks);
+        Self {
+            house,
+            ways: Arc::new(Mutex::new((front, proxy))),
+        }
+    }
+
+    /// The ways to the panels of the front that judged a request.
+    fn ways_of(&self, front: &Arc<Front>) -> Proxy {
+        // A panic while holding the lock leaves the pair whole, so poisoning tells nothing.
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&ways.0, front) {
+            let house = &self.house;
+            let proxy = Proxy::new(&front.panels, &house.clock, &house.tasks);
+            *ways = (front.clone(), proxy);
+        }
+        ways.1.clone()
+    }
+
     async fn forward(
         &self,
+        proxy: &Proxy,
         permit: Permit,
         mut parts: Parts,
         body: Incoming,
@@ -144,10 +173,7 @@ impl Door {
             session.touch(self.house.clock.now());
         }
         let panel = permit.panel().name.clone();
-        let forwarded = self
-            .proxy
-            .forward(permit, &mut parts, body, connection)
-            .await;
+        let forwarded = proxy.forward(permit, &mut parts, body, connection).await;
         let fault = match forwarded {
             Ok(response) => return response,
             Err(fault) => fault,

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
+use super::House;
 use crate::accept::{Connection, Handler};
 use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::gate::Host;
@@ -66,9 +67,14 @@ impl Redirect {
     }
 }
 
-impl Handler for Redirect {
+/// The door of listeners that only redirect.
+#[derive(Clone)]
+pub(super) struct RedirectDoor(pub(super) Arc<House>);
+
+impl Handler for RedirectDoor {
     async fn handle(&self, _: Arc<Connection>, request: Request<Incoming>) -> Response {
-        self.answer(&request.into_parts().0)
+        let front = self.0.front.load();
+        front.redirect.answer(&request.into_parts().0)
     }
 }
 

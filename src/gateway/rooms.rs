@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GatewayError;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
 use crate::management::Management;
@@ -27,6 +27,7 @@ use crate::users::Users;
 /// The rooms that every door shares.
 pub(super) struct Rooms {
     pub(super) config: Arc<Config>,
+    pub(super) live: Live,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) store: Store,
@@ -94,6 +95,7 @@ impl Rooms {
     pub(super) async fn open(config: Arc<Config>, tasks: &Shutdown) -> Result<Self, GatewayError> {
         let lock = take_folder(&config.gateway.data_dir)?;
         let clock = Clock::system();
+        let live = Live::new((*config).clone());
         let metrics = Metrics::default();
         let store = Store::open(&config.gateway.data_dir, clock.clone()).await?;
         let store = store.measured(metrics.clone());
@@ -106,7 +108,7 @@ impl Rooms {
             store.clone(),
             sessions.clone(),
             passwords.clone(),
-            &config,
+            live.clone(),
             clock.clone(),
         );
         login.restore_counts().await?;
@@ -115,11 +117,12 @@ impl Rooms {
             revoker.clone(),
             login.clone(),
             passwords.clone(),
-            config.clone(),
+            live.clone(),
             clock.clone(),
         );
         Ok(Self {
             config,
+            live,
             clock,
             metrics,
             store,
@@ -138,7 +141,7 @@ impl Rooms {
             self.revoker.clone(),
             self.store.clone(),
             self.sessions.clone(),
-            self.config.clone(),
+            self.live.clone(),
             self.clock.clone(),
             self.metrics.clone(),
         )

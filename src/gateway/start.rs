@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::Request;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 
 use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
-use super::redirect::Redirect;
+use super::front::Front;
+use super::reload::Reload;
 use super::rooms::Rooms;
 use super::supervisor::{self, State};
 use super::{Door, House};
@@ -25,11 +27,10 @@ use crate::accept::{
 use crate::clock::Clock;
 use crate::config::{Config, PanelHost};
 use crate::credentials::password::PasswordError;
-use crate::gate::Gate;
 use crate::login;
 use crate::management::Management;
 use crate::portal::{self, Portal};
-use crate::proxy::{Panels, Proxy, UpstreamError};
+use crate::proxy::UpstreamError;
 use crate::session;
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -95,26 +96,33 @@ impl Handler for Office {
 ///
 /// # Errors
 /// [`GatewayError`], before anything was served.
-pub fn run(config: Config, ready: impl FnOnce()) -> Result<(), GatewayError> {
+pub fn run(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(),
+) -> Result<(), GatewayError> {
     let handed = Handed::from_environment()?;
     let control = runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("control")
         .build()
         .map_err(GatewayError::Threads)?;
-    control.block_on(serve(Arc::new(config), handed, ready))
+    control.block_on(serve(Arc::new(config), file, handed, ready))
 }
 
 async fn serve(
     config: Arc<Config>,
+    file: Option<PathBuf>,
     mut handed: Handed,
     ready: impl FnOnce(),
 ) -> Result<(), GatewayError> {
     let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
-    let (tls, tls_for_programs) = handshakes(&config, &rooms.clock)?;
-    let panels = Panels::new(&config.panels, &rooms.clock)?;
+    let certificates = certificates(&config, &rooms.clock)?;
+    let (tls, tls_for_programs) = handshakes(&config, &certificates)?;
+    let front = Front::new(&config, &rooms.sessions, &rooms.clock)?;
+    front.panels.watch(&tasks);
     let entry = Entry {
         tls,
         proxies: Arc::new(config.gateway.proxies.clone()),
@@ -128,9 +136,18 @@ async fn serve(
     let access = access_log(&config, &rooms.metrics)?;
     telemetry::count_panics(&rooms.metrics);
     watch(&rooms, &entry.crowd);
-    let house = Arc::new(House::new(&rooms, access, &tasks));
-    let workers = employ(doors, &config, &house, &panels, &entry)?;
-    panels.watch(&tasks);
+    let house = Arc::new(House::new(&rooms, front, access, &tasks));
+    let workers = employ(doors, &config, &house, &entry)?;
+    let reload = Reload {
+        file,
+        live: rooms.live.clone(),
+        sessions: rooms.sessions.clone(),
+        revoker: rooms.revoker.clone(),
+        certificates,
+        house,
+        tasks: tasks.clone(),
+    };
+    tasks.spawn(reload.keep_watch());
     tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
     tasks.spawn(session::keep_house(
         rooms.sessions.clone(),
@@ -161,14 +178,9 @@ async fn serve(
 }
 
 impl House {
-    fn new(rooms: &Rooms, access: AccessLog, tasks: &Shutdown) -> Self {
-        let config = &rooms.config;
+    fn new(rooms: &Rooms, front: Front, access: AccessLog, tasks: &Shutdown) -> Self {
         Self {
-            gate: Gate::new(
-                config.gateway.external_url.host(),
-                config.panels.clone(),
-                rooms.sessions.clone(),
-            ),
+            front: ArcSwap::from_pointee(front),
             portal: Portal::new(
                 portal::Verbs {
                     login: rooms.login.clone(),
@@ -177,12 +189,11 @@ impl House {
                     sessions: rooms.sessions.clone(),
                 },
                 rooms.store.form_key(),
-                config.clone(),
+                rooms.live.clone(),
                 rooms.clock.clone(),
                 rooms.metrics.clone(),
             ),
             control: Handle::current(),
-            redirect: Redirect::new(config.gateway.external_url.clone(), &config.panels),
             access,
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
@@ -220,7 +231,6 @@ fn employ(
     doors: Vec<Doors>,
     config: &Config,
     house: &Arc<House>,
-    panels: &Panels,
     entry: &Entry,
 ) -> Result<Vec<JoinHandle<()>>, GatewayError> {
     let started = doors.into_iter().map(|doors| {
@@ -230,7 +240,6 @@ fn employ(
         let worker = Worker {
             doors,
             house: house.clone(),
-            panels: panels.clone(),
             entry: entry.clone(),
             given: config.gateway.drain.exchanges + LAST_CALLS,
         };
@@ -246,7 +255,6 @@ fn employ(
 struct Worker {
     doors: Doors,
     house: Arc<House>,
-    panels: Panels,
     entry: Entry,
     /// How long its tasks have in the end.
     given: Duration,
@@ -255,11 +263,7 @@ struct Worker {
 impl Worker {
     async fn run(self) {
         let tasks = self.entry.tasks.clone();
-        let proxy = Proxy::new(&self.panels, &self.house.clock, &tasks);
-        let door = Door {
-            house: self.house,
-            proxy,
-        };
+        let door = Door::new(self.house);
         self.doors.serve(&door, &self.entry);
         drop((door, self.entry));
         tasks.begun().await;
@@ -327,9 +331,8 @@ fn hosts(config: &Config) -> Vec<&str> {
 /// TLS for people, and for programs.
 fn handshakes(
     config: &Config,
-    clock: &Clock,
+    certificates: &Arc<Certificates>,
 ) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), TlsError> {
-    let certificates = certificates(config, clock)?;
     let tls = certificates.server_config()?;
     let tls_for_programs = match &config.management.client_ca {
         Some(authorities) => certificates.server_config_for(authorities)?,

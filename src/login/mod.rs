@@ -27,7 +27,7 @@ use self::pending::{Pending, Stage, Table};
 use self::start::SignedIn;
 use self::throttle::{Attempt, Throttle};
 use crate::clock::Clock;
-use crate::config::{Config, SecondFactor};
+use crate::config::Live;
 use crate::credentials::password::{PasswordError, Passwords};
 use crate::credentials::recovery::{self, RecoveryCode};
 use crate::credentials::totp::{self, TotpError};
@@ -46,7 +46,7 @@ struct Desk {
     store: Store,
     sessions: Sessions,
     passwords: Passwords,
-    second_factor: SecondFactor,
+    config: Live,
     /// What an app calls the place: `ada@panel.example`.
     host: String,
     clock: Clock,
@@ -150,17 +150,17 @@ impl Login {
         store: Store,
         sessions: Sessions,
         passwords: Passwords,
-        config: &Config,
+        config: Live,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Desk {
             store,
             sessions,
             passwords,
-            second_factor: config.second_factor.clone(),
-            host: config.gateway.external_url.host().to_owned(),
+            host: config.now().gateway.external_url.host().to_owned(),
             pending: Table::default(),
-            throttle: Throttle::new(config, clock.clone()),
+            throttle: Throttle::new(config.clone(), clock.clone()),
+            config,
             clock,
             starting: tokio::sync::Mutex::default(),
         }))
@@ -182,7 +182,7 @@ impl Login {
             let half = self.wait_for(user, Stage::Code)?;
             return Ok(Next::SecondFactor(half));
         }
-        if self.0.second_factor.required_for(user.role) {
+        if self.0.config.now().second_factor.required_for(user.role) {
             let secret = totp::new_secret();
             let half = self.wait_for(user, Stage::Enrolment(secret))?;
             return Ok(Next::Enrol(half));

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 
 use super::tally::{Limit, Room, Tally};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Config;
+use crate::config::Live;
 use crate::model::{Guess, TokenHash, UserId};
 use crate::secret::{random_bytes, sha256};
 use crate::store::Failures;
@@ -51,9 +51,7 @@ pub(super) enum Key {
 
 #[derive(Debug)]
 pub(super) struct Throttle {
-    passwords: Limit,
-    codes: Limit,
-    addresses: Limit,
+    config: Live,
     /// So that nobody can choose names that share a counter.
     key: String,
     counts: Mutex<Counts>,
@@ -87,13 +85,9 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Throttle {
-    pub(super) fn new(config: &Config, clock: Clock) -> Self {
-        let in_a_row = config.throttle.per_user_total;
-        let limit = |rate, in_a_row| Limit { rate, in_a_row };
+    pub(super) fn new(config: Live, clock: Clock) -> Self {
         Self {
-            passwords: limit(config.throttle.per_user, in_a_row),
-            codes: limit(config.second_factor.throttle, in_a_row),
-            addresses: limit(config.throttle.per_address, u32::MAX),
+            config,
             key: URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
             counts: Mutex::new(Counts {
                 users: HashMap::new(),
@@ -236,11 +230,18 @@ impl Throttle {
     }
 
     fn limit(&self, key: &Key) -> Limit {
-        match key {
-            Key::User(_, Guess::Code) | Key::Session(_, Guess::Code) => self.codes,
-            Key::User(..) | Key::Session(..) | Key::Nobody(_) => self.passwords,
-            Key::Address(_) => self.addresses,
-        }
+        let config = self.config.now();
+        let in_a_row = config.throttle.per_user_total;
+        let (rate, in_a_row) = match key {
+            Key::User(_, Guess::Code) | Key::Session(_, Guess::Code) => {
+                (config.second_factor.throttle, in_a_row)
+            }
+            Key::User(..) | Key::Session(..) | Key::Nobody(_) => {
+                (config.throttle.per_user, in_a_row)
+            }
+            Key::Address(_) => (config.throttle.per_address, u32::MAX),
+        };
+        Limit { rate, in_a_row }
     }
 
     /// A panic while holding the lock leaves the counts whole, so poisoning tells nothing.

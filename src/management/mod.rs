@@ -32,7 +32,7 @@ use self::calls::Access;
 use self::order::{Fields, Order};
 use crate::accept::Connection;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Live;
 use crate::model::User;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
@@ -53,7 +53,7 @@ struct Verbs {
     revoker: Revoker,
     store: Store,
     sessions: Sessions,
-    config: Arc<Config>,
+    config: Live,
     clock: Clock,
     metrics: Metrics,
 }
@@ -65,7 +65,7 @@ impl Management {
         revoker: Revoker,
         store: Store,
         sessions: Sessions,
-        config: Arc<Config>,
+        config: Live,
         clock: Clock,
         metrics: Metrics,
     ) -> Self {

@@ -30,7 +30,7 @@ impl Verbs {
                 "user": session.user().name.as_str(),
                 "created": session.created().rfc3339(),
                 "last_seen": session.last_seen().rfc3339(),
-                "expires": session.expires(limits).rfc3339(),
+                "expires": session.expires(&limits).rfc3339(),
                 "address": session.address().to_string(),
                 "device": session.device(),
                 "second_factor": session.second_factor().map(|kind| kind.as_str()),

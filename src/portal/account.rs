@@ -153,7 +153,7 @@ impl Facts {
             email: user.email.as_deref(),
             sessions: &rows,
             factor: self.factor,
-            min_length: desk.config.min_password_length(user.role),
+            min_length: desk.config.now().min_password_length(user.role),
             now: desk.clock.now(),
             notice,
             complaint,

@@ -34,7 +34,7 @@ use tower_service::Service;
 use self::csrf::FormKey;
 pub use self::refusal::error_page;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Live;
 use crate::gate::{Visit, forget_browser};
 use crate::login::Login;
 use crate::revoke::Revoker;
@@ -64,7 +64,7 @@ struct Desk {
     revoker: Revoker,
     sessions: Sessions,
     form_key: FormKey,
-    config: Arc<Config>,
+    config: Live,
     clock: Clock,
     metrics: Metrics,
     /// The scheme, host and port that people type.
@@ -76,7 +76,7 @@ impl Portal {
     pub fn new(
         verbs: Verbs,
         form_key: [u8; 32],
-        config: Arc<Config>,
+        config: Live,
         clock: Clock,
         metrics: Metrics,
     ) -> Self {
@@ -92,7 +92,7 @@ impl Portal {
             revoker,
             sessions,
             form_key: FormKey::new(form_key),
-            origin: config.gateway.external_url.to_string(),
+            origin: config.now().gateway.external_url.to_string(),
             config,
             clock,
             metrics,
@@ -127,7 +127,9 @@ impl Portal {
 impl Desk {
     /// The host that people know.
     fn site(&self) -> &str {
-        self.config.gateway.external_url.authority()
+        self.origin
+            .split_once("://")
+            .map_or(self.origin.as_str(), |(_, host)| host)
     }
 }
 

@@ -71,7 +71,7 @@ fn draw(
         csrf: &desk.form_key.field(stranger.binding()),
         token,
         user: user.name.as_str(),
-        min_length: desk.config.min_password_length(user.role),
+        min_length: desk.config.now().min_password_length(user.role),
         complaint,
     })
 }

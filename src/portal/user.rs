@@ -214,8 +214,8 @@ fn draw(
         has_password: person.has_password,
         has_factor: !person.second_factors.is_empty(),
         sessions: &rows,
-        min_length: desk.config.min_password_length(user.role),
-        history: desk.config.password.history,
+        min_length: desk.config.now().min_password_length(user.role),
+        history: desk.config.now().password.history,
         now: desk.clock.now(),
         notice: said.notice.as_deref(),
         setup_url: said.setup_url.as_deref(),
@@ -239,7 +239,7 @@ impl Said {
         let path = format!("/.portcullis/setup?token={}", link.token.expose());
         Self {
             notice: Some(done),
-            setup_url: Some(desk.config.gateway.external_url.join(&path)),
+            setup_url: Some(desk.config.now().gateway.external_url.join(&path)),
             ..Self::default()
         }
     }

@@ -7,6 +7,8 @@ use http::header::HOST;
 use http::{HeaderValue, Uri};
 use http_body_util::{BodyExt, Limited};
 
+use tokio_util::sync::{CancellationToken, DropGuard};
+
 use super::body::{Progress, RequestBody};
 use super::condition::{Condition, PanelState};
 use super::upstream::{Connector, Upstream, UpstreamError};
@@ -19,7 +21,13 @@ const MOST_READ: usize = 64 * 1024;
 
 /// The panels of a configuration. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Panels(Arc<[Known]>);
+pub struct Panels {
+    known: Arc<[Known]>,
+    clock: Clock,
+    /// Those who watch them end with the last of these.
+    ended: CancellationToken,
+    _ends: Arc<DropGuard>,
+}
 
 /// One panel.
 #[derive(Debug, Clone)]
@@ -33,14 +41,40 @@ impl Panels {
     /// # Errors
     /// [`UpstreamError`] when the authorities of a panel's certificate can't be read.
     pub fn new(panels: &[Arc<Panel>], clock: &Clock) -> Result<Self, UpstreamError> {
+        Self::of(panels, &[], clock)
+    }
+
+    /// The panels of a changed configuration; those that are as they were keep what is known of them.
+    ///
+    /// # Errors
+    /// As [`Panels::new`].
+    pub fn followed_by(&self, panels: &[Arc<Panel>]) -> Result<Self, UpstreamError> {
+        Self::of(panels, &self.known, &self.clock)
+    }
+
+    fn of(panels: &[Arc<Panel>], before: &[Known], clock: &Clock) -> Result<Self, UpstreamError> {
         let known = panels.iter().map(|panel| {
+            if let Some(same) = before.iter().find(|known| known.panel == *panel) {
+                return Ok(same.clone());
+            }
             Ok(Known {
                 panel: panel.clone(),
                 connector: Connector::to_panel(panel)?,
                 condition: Condition::of(panel, clock.clone()),
             })
         });
-        known.collect::<Result<_, _>>().map(Self)
+        let ended = CancellationToken::new();
+        Ok(Self {
+            known: known.collect::<Result<_, _>>()?,
+            clock: clock.clone(),
+            _ends: Arc::new(ended.clone().drop_guard()),
+            ended,
+        })
+    }
+
+    /// The panels as they are configured, each the same one that requests are sent to.
+    pub fn configured(&self) -> Vec<Arc<Panel>> {
+        self.all().map(|known| known.panel.clone()).collect()
     }
 
     /// How each of them is, in the order of the configuration.
@@ -52,13 +86,15 @@ impl Panels {
     pub fn watch(&self, tasks: &Shutdown) {
         for known in self.all() {
             if let Some(path) = &known.panel.bounds.health.path {
-                tasks.spawn(watch(known.clone(), path.clone(), tasks.clone()));
+                let watching = watch(known.clone(), path.clone(), tasks.clone());
+                let until = self.ended.clone();
+                tasks.spawn(async move { until.run_until_cancelled(watching).await });
             }
         }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Known> {
-        self.0.iter()
+        self.known.iter()
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
@@ -27,7 +28,7 @@ struct Table {
     by_token: DashMap<TokenHash, Arc<Session>, RandomState>,
     // Never shrinks while the process runs: an entry remembers the generation, also without sessions.
     by_user: DashMap<UserId, Arc<Holder>, RandomState>,
-    limits: SessionLimits,
+    limits: ArcSwap<SessionLimits>,
     clock: Clock,
 }
 
@@ -44,14 +45,19 @@ impl Sessions {
         Self(Arc::new(Table {
             by_token: DashMap::default(),
             by_user: DashMap::default(),
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             clock,
         }))
     }
 
     /// The limits that sessions are held to.
-    pub fn limits(&self) -> &SessionLimits {
-        &self.0.limits
+    pub fn limits(&self) -> SessionLimits {
+        **self.0.limits.load()
+    }
+
+    /// Holds all sessions to other limits from now on.
+    pub fn hold_to(&self, limits: SessionLimits) {
+        self.0.limits.store(Arc::new(limits));
     }
 
     /// The session of a token, if it is alive.
@@ -61,7 +67,7 @@ impl Sessions {
     pub fn find(&self, token: &TokenHash, now: Timestamp) -> Result<Arc<Session>, Ended> {
         let session = self.0.by_token.get(token).map(|found| Arc::clone(&found));
         let session = session.ok_or(Ended::Revoked)?;
-        session.check(now, &self.0.limits)?;
+        session.check(now, &self.limits())?;
         Ok(session)
     }
 
@@ -131,7 +137,7 @@ impl Sessions {
         let mut live: Vec<_> = holder
             .lock()
             .values()
-            .filter(|session| session.check(now, &self.0.limits).is_ok())
+            .filter(|session| session.check(now, &self.limits()).is_ok())
             .cloned()
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));
@@ -148,7 +154,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let mut all = self.0.by_token.iter();
         let found = all.find(|entry| entry.id() == id)?;
-        found.check(now, &self.0.limits).ok()?;
+        found.check(now, &self.limits()).ok()?;
         Some(Arc::clone(&found))
     }
 
@@ -159,7 +165,7 @@ impl Sessions {
             .0
             .by_token
             .iter()
-            .filter(|entry| entry.check(now, &self.0.limits).is_ok())
+            .filter(|entry| entry.check(now, &self.limits()).is_ok())
             .map(|entry| Arc::clone(&entry))
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));
@@ -177,7 +183,7 @@ impl Sessions {
             .0
             .by_token
             .iter()
-            .filter(|entry| entry.value().check(now, &self.0.limits).is_err())
+            .filter(|entry| entry.value().check(now, &self.limits()).is_err())
             .map(|entry| *entry.key())
             .collect();
         over.iter().filter_map(|token| self.remove(token)).collect()

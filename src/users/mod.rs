@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use self::account::{Edit, email_address};
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Live;
 use crate::credentials::password::{self, PasswordError, Passwords};
 use crate::credentials::policy::{self, Weakness};
 use crate::login::{Login, SignInError};
@@ -33,7 +33,7 @@ struct Desk {
     revoker: Revoker,
     login: Login,
     passwords: Passwords,
-    config: Arc<Config>,
+    config: Live,
     clock: Clock,
 }
 
@@ -76,7 +76,7 @@ impl Users {
         revoker: Revoker,
         login: Login,
         passwords: Passwords,
-        config: Arc<Config>,
+        config: Live,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Desk {
@@ -202,7 +202,7 @@ impl Users {
         let change = SetPassword {
             user: user.id,
             // The one that is replaced by this counts as the first of them.
-            remembered: self.0.config.password.history.saturating_sub(1),
+            remembered: self.0.config.now().password.history.saturating_sub(1),
             phc,
             link,
             as_of,
@@ -215,7 +215,7 @@ impl Users {
     /// Whether none of the last passwords was this one. Two who set one at the same moment are not
     /// told of each other's: this is for people's good, not a lock.
     async fn is_new(&self, user: &User, password: &Secret<String>) -> Result<(), UsersError> {
-        let history = self.0.config.password.history;
+        let history = self.0.config.now().password.history;
         if history == 0 {
             return Ok(());
         }
@@ -236,7 +236,7 @@ impl Users {
         name: &UserName,
         password: &Secret<String>,
     ) -> Result<(), UsersError> {
-        let min_length = self.0.config.min_password_length(role);
+        let min_length = self.0.config.now().min_password_length(role);
         Ok(policy::judge(password.expose(), min_length, name.as_str())?)
     }
 

@@ -1,12 +1,11 @@
 //! People over a real store.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Edit, Users, UsersError};
 use crate::clock::{Clock, Hand, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::{Login, Next, Origin};
 use crate::model::{Actor, Role, UserName};
@@ -27,16 +26,16 @@ async fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
     let text = "[second_factor]\nrequired = [\"administrator\"]\n[[panel]]\nupstream = \"http://127.0.0.1:1\"";
-    let config = Arc::new(Config::parse(text, Path::new("test.toml")).unwrap());
+    let config = Live::new(Config::parse(text, Path::new("test.toml")).unwrap());
     let store = Store::open(folder.path(), clock.clone()).await.unwrap();
-    let sessions = Sessions::new(config.session, clock.clone());
+    let sessions = Sessions::new(config.now().session, clock.clone());
     let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
     let passwords = Passwords::with_costs(64, 1).unwrap();
     let login = Login::new(
         store.clone(),
         sessions.clone(),
         passwords.clone(),
-        &config,
+        config.clone(),
         clock.clone(),
     );
     let users = Users::new(store, revoker, login, passwords, config, clock);

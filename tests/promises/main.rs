@@ -21,6 +21,7 @@ mod no_secret_is_told;
 mod open;
 mod panels;
 mod race;
+mod reload;
 mod the_command_line;
 mod the_end;
 mod the_panel_side;

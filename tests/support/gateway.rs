@@ -188,6 +188,16 @@ upstream = "{upstream}"
         self.start().await;
     }
 
+    /// Asks it to look at its files.
+    pub fn hang_up(&self) {
+        let id = rustix::process::Pid::from_child(self.process.as_ref().unwrap());
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("portcullis.toml")
     }

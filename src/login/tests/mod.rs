@@ -8,7 +8,7 @@ use totp_rs::{Builder, Secret as AppSecret};
 
 use super::{Half, Login, Next, Origin, SignInError};
 use crate::clock::{Clock, Hand, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::model::{Action, Actor, Event, Role, User, UserName};
 use crate::secret::Secret;
@@ -37,15 +37,15 @@ impl House {
         let text = format!(
             "[second_factor]\nrequired = {second_factor}\n[throttle]\nper_user_total = 25\n[[panel]]\nupstream = \"http://127.0.0.1:1\""
         );
-        let config = Config::parse(&text, Path::new("test.toml")).unwrap();
+        let config = Live::new(Config::parse(&text, Path::new("test.toml")).unwrap());
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();
-        let sessions = Sessions::new(config.session, clock.clone());
+        let sessions = Sessions::new(config.now().session, clock.clone());
         let passwords = Passwords::with_costs(64, 1).unwrap();
         let login = Login::new(
             store.clone(),
             sessions.clone(),
             passwords.clone(),
-            &config,
+            config.clone(),
             clock.clone(),
         );
         Self {

@@ -30,7 +30,7 @@ impl House {
             self.store.clone(),
             self.sessions.clone(),
             self.passwords.clone(),
-            &config.unwrap(),
+            Live::new(config.unwrap()),
             self.clock.clone(),
         );
         login.restore_counts().await.unwrap();

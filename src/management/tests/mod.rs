@@ -1,7 +1,6 @@
 //! Calls over a real store: who may, what is answered, and that what is refused changes nothing.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -13,7 +12,7 @@ mod people;
 
 use super::{Door, Management};
 use crate::clock::{Clock, Hand, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
 use crate::model::UserName;
@@ -42,16 +41,16 @@ async fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
     let text = "[[panel]]\nupstream = \"http://127.0.0.1:1\"";
-    let config = Arc::new(Config::parse(text, Path::new("test.toml")).unwrap());
+    let config = Live::new(Config::parse(text, Path::new("test.toml")).unwrap());
     let store = Store::open(folder.path(), clock.clone()).await.unwrap();
-    let sessions = Sessions::new(config.session, clock.clone());
+    let sessions = Sessions::new(config.now().session, clock.clone());
     let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
     let passwords = Passwords::with_costs(64, 1).unwrap();
     let login = Login::new(
         store.clone(),
         sessions.clone(),
         passwords.clone(),
-        &config,
+        config.clone(),
         clock.clone(),
     );
     let users = Users::new(
@@ -59,7 +58,7 @@ async fn house() -> House {
         revoker.clone(),
         login,
         passwords,
-        Arc::clone(&config),
+        config.clone(),
         clock.clone(),
     );
     House {

@@ -13,7 +13,7 @@ use totp_rs::{Builder, Secret as AppSecret};
 
 use super::super::Portal;
 use crate::clock::{Clock, Hand, Timestamp};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::gate::Visit;
 use crate::login::Login;
@@ -64,16 +64,16 @@ impl House {
             "[gateway]\nexternal_url = \"{SITE}\"\n[second_factor]\nrequired = [\"administrator\"]\n\
              [[panel]]\nupstream = \"http://127.0.0.1:1\""
         );
-        let config = Arc::new(Config::parse(&text, Path::new("test.toml")).unwrap());
+        let config = Live::new(Config::parse(&text, Path::new("test.toml")).unwrap());
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();
-        let sessions = Sessions::new(config.session, clock.clone());
+        let sessions = Sessions::new(config.now().session, clock.clone());
         let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
         let passwords = Passwords::with_costs(64, 1).unwrap();
         let login = Login::new(
             store.clone(),
             sessions.clone(),
             passwords.clone(),
-            &config,
+            config.clone(),
             clock.clone(),
         );
         let users = Users::new(

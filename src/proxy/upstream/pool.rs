@@ -71,12 +71,16 @@ impl Pool {
             idle: Arc::default(),
             tasks: tasks.clone(),
         };
-        let swept = pool.clone();
+        // Weak, so that a pool ends with those who use it: a changed configuration makes others.
+        let swept = Arc::downgrade(&pool.idle);
         tasks.clone().spawn(async move {
             while tokio::time::timeout(SWEEP, tasks.begun()).await.is_err() {
-                swept.lock().retain(Idle::serves);
+                let Some(idle) = swept.upgrade() else { return };
+                lock(&idle).retain(Idle::serves);
             }
-            swept.lock().clear();
+            if let Some(idle) = swept.upgrade() {
+                lock(&idle).clear();
+            }
         });
         pool
     }
@@ -114,10 +118,14 @@ impl Pool {
         }
     }
 
-    /// A panic while holding the lock leaves the list whole, so poisoning tells nothing.
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
+}
+
+/// A panic while holding the lock leaves the list whole, so poisoning tells nothing.
+fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lease {

@@ -1,0 +1,150 @@
+//! A changed configuration and a renewed certificate, taken up while the gateway runs.
+//!
+//! SIGHUP asks for it, and every two seconds it is looked at whether a file has changed. A new
+//! configuration is valid as a whole, or the old one stays and the log says why. What can't be changed
+//! while the gateway runs stays as it was, and the log names it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::House;
+use super::front::Front;
+use crate::accept::tls::Certificates;
+use crate::config::{Config, Live};
+use crate::model::{Action, Actor, Event};
+use crate::revoke::Revoker;
+use crate::session::{Session, Sessions};
+use crate::shutdown::Shutdown;
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is reloaded, and where it goes.
+pub(super) struct Reload {
+    /// Where the configuration was read from; `None` for one that is made by a command.
+    pub(super) file: Option<PathBuf>,
+    pub(super) live: Live,
+    pub(super) sessions: Sessions,
+    pub(super) revoker: Revoker,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) house: Arc<House>,
+    pub(super) tasks: Shutdown,
+}
+
+/// What tells a file from the one that was there before, also when an editor puts another in its place.
+type Mark = Option<(u64, u64, i64, i64)>;
+
+impl Reload {
+    /// Until the gateway ends.
+    pub(super) async fn keep_watch(self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => Some(hangup),
+            Err(fault) => {
+                tracing::warn!(%fault, "can't listen for SIGHUP; files are looked at all the same");
+                None
+            }
+        };
+        let (mut file, mut pair) = (self.mark_of_file(), self.mark_of_pair());
+        loop {
+            let asked = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_asked = tokio::select! {
+                () = self.tasks.begun() => return,
+                _ = asked => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let (new_file, new_pair) = (self.mark_of_file(), self.mark_of_pair());
+            if is_asked || new_file != file {
+                self.take_up_configuration().await;
+            }
+            if is_asked || new_pair != pair {
+                self.take_up_certificates();
+            }
+            (file, pair) = (new_file, new_pair);
+        }
+    }
+
+    async fn take_up_configuration(&self) {
+        let Some(file) = &self.file else { return };
+        let old = self.live.now();
+        let new = match Config::load(file) {
+            Ok(new) => new,
+            Err(faults) => {
+                tracing::error!("the configuration stays as it was: {faults}");
+                return;
+            }
+        };
+        for warning in &new.warnings {
+            tracing::warn!("{warning}");
+        }
+        let (new, waiting) = new.that_can_follow(&old);
+        if !waiting.is_empty() {
+            tracing::warn!(sections = ?waiting, "changed, and in force only after a restart");
+        }
+        let changed = new.differences(&old);
+        if changed.is_empty() {
+            return;
+        }
+        let front = match Front::after(&self.house.front.load(), &new, &self.sessions) {
+            Ok(front) => front,
+            Err(fault) => {
+                tracing::error!(%fault, "the configuration stays as it was");
+                return;
+            }
+        };
+        front.panels.watch(&self.tasks);
+        self.sessions.hold_to(new.session);
+        self.live.replace(new);
+        self.house.front.store(Arc::new(front));
+        tracing::info!(sections = ?changed, "the configuration has changed");
+        self.end_what_no_longer_suffices().await;
+    }
+
+    /// Sessions that were begun without the second factor that their role needs now.
+    async fn end_what_no_longer_suffices(&self) {
+        let config = self.live.now();
+        let lacks = |session: &Arc<Session>| {
+            let role = session.user().role;
+            session.second_factor().is_none() && config.second_factor.required_for(role)
+        };
+        for session in self.sessions.all().iter().filter(|session| lacks(session)) {
+            let name = &session.user().name;
+            let event = Event::about(Actor::Gateway, Action::SessionEnded, name)
+                .detail("a second factor is needed now");
+            if let Err(fault) = self.revoker.end_session(session, event).await {
+                tracing::error!(user = %name, %fault, "a session without a second factor goes on");
+            }
+        }
+    }
+
+    fn take_up_certificates(&self) {
+        match self.certificates.reload() {
+            Ok(true) => tracing::info!("the certificate has changed"),
+            Ok(false) => {}
+            Err(fault) => tracing::error!(%fault, "the certificate stays as it was"),
+        }
+    }
+
+    fn mark_of_file(&self) -> Mark {
+        self.file.as_deref().and_then(mark)
+    }
+
+    fn mark_of_pair(&self) -> [Mark; 2] {
+        let tls = &self.live.now().tls;
+        [mark(&tls.certificate), mark(&tls.key)]
+    }
+}
+
+fn mark(path: &Path) -> Mark {
+    let file = fs::metadata(path).ok()?;
+    Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+}
