@@ -25,10 +25,13 @@ fuzz_target!(|lines: Vec<&[u8]>| {
     };
     if let Some(value) = found {
         assert!(!value.contains(';'));
-        headers.append(COOKIE, HeaderValue::from_static("__Host-portcullis=another"));
-        assert!(matches!(
-            cookie::find(&headers, cookie::SESSION),
-            Found::Conflict
-        ) || value == "another");
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("__Host-portcullis=another"),
+        );
+        assert!(
+            matches!(cookie::find(&headers, cookie::SESSION), Found::Conflict)
+                || value == "another"
+        );
     }
 });

@@ -18,7 +18,11 @@ fuzz_target!(|input: (&str, &str, &str)| {
     };
     let path = read.path().as_str();
     assert!(path.starts_with('/'));
-    assert!(!path.bytes().any(|byte| byte.is_ascii_control() || b"\\#".contains(&byte)));
+    assert!(
+        !path
+            .bytes()
+            .any(|byte| byte.is_ascii_control() || b"\\#".contains(&byte))
+    );
     for segment in path.split('/') {
         let plain = segment.to_ascii_lowercase().replace("%2e", ".");
         assert!(plain != "." && plain != "..", "{path}");

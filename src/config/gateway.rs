@@ -1,4 +1,4 @@
-//! `[gateway]`, `[tls]` and `[storage]`: where the gateway listens, its own name, and where its state is.
+//! `[gateway]` and `[tls]`: where the gateway listens, and its own name.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
@@ -129,18 +129,6 @@ impl Tls {
 }
 
 /// `[storage]` has one possible value until PostgreSQL is built, so nothing of it is kept.
-pub(super) fn understand_storage(mut section: Section<'_>, report: &mut Report<'_>) {
-    section.parsed("url", (), report, |url| match url {
-        "sqlite" => Ok(()),
-        url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            Err("PostgreSQL is not built yet; \"sqlite\" is possible".to_owned())
-        }
-        url => Err(format!("{url:?} is no store; \"sqlite\" is possible")),
-    });
-    section.not_built("max_staleness", "leave it out; there is one node", report);
-    section.finish(report);
-}
-
 fn drain(section: &mut Section<'_>, report: &mut Report<'_>) -> Drain {
     let seconds = Duration::from_secs;
     let exchanges = section.parsed("drain", seconds(10), report, value::duration);

@@ -16,6 +16,7 @@ mod proxies;
 mod rule;
 mod session;
 mod sign_in;
+mod storage;
 mod throttle;
 mod value;
 mod written;
@@ -37,6 +38,7 @@ pub use proxies::{ProxyProtocol, TrustedProxies};
 pub use rule::{Allow, Rule};
 pub use session::SessionLimits;
 pub use sign_in::{PasswordPolicy, SecondFactor};
+pub use storage::{KeySource, Storage};
 pub use throttle::{Rate, Throttle};
 pub use value::duration as parse_duration;
 
@@ -49,6 +51,7 @@ use written::Section;
 pub struct Config {
     pub gateway: Gateway,
     pub tls: Tls,
+    pub storage: Storage,
     pub session: SessionLimits,
     pub second_factor: SecondFactor,
     pub password: PasswordPolicy,
@@ -113,6 +116,7 @@ impl Config {
         let follower = Self {
             gateway: old.gateway.clone(),
             tls: old.tls.clone(),
+            storage: old.storage.clone(),
             management: old.management.clone(),
             log: old.log,
             ..self.clone()
@@ -126,6 +130,7 @@ impl Config {
         let sections = [
             ("gateway", self.gateway != other.gateway),
             ("tls", self.tls != other.tls),
+            ("storage", self.storage != other.storage),
             ("session", self.session != other.session),
             ("second_factor", self.second_factor != other.second_factor),
             ("password", self.password != other.password),
@@ -151,7 +156,7 @@ impl Config {
     fn understand(mut file: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
         let gateway = Gateway::understand(file.section("gateway", report), report);
         let tls = Tls::understand(file.section("tls", report), report);
-        gateway::understand_storage(file.section("storage", report), report);
+        let storage = Storage::understand(file.section("storage", report), report);
         let session = SessionLimits::understand(file.section("session", report), report);
         let second_factor = SecondFactor::understand(file.section("second_factor", report), report);
         let password = PasswordPolicy::understand(file.section("password", report), report);
@@ -165,6 +170,7 @@ impl Config {
         Some(Self {
             gateway,
             tls,
+            storage,
             session,
             second_factor,
             password,

@@ -69,7 +69,13 @@ pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
 pub async fn restore(config: &Config, backup: &Path) -> Result<Option<PathBuf>, GatewayError> {
     let data_dir = &config.gateway.data_dir;
     let _lock = take_folder(data_dir)?;
-    Ok(store::restore(data_dir, backup, Clock::system()).await?)
+    Ok(store::restore(
+        data_dir,
+        &config.storage.master_key,
+        backup,
+        Clock::system(),
+    )
+    .await?)
 }
 
 impl Offline {
@@ -97,7 +103,12 @@ impl Rooms {
         let clock = Clock::system();
         let live = Live::new((*config).clone());
         let metrics = Metrics::default();
-        let store = Store::open(&config.gateway.data_dir, clock.clone()).await?;
+        let store = Store::open_under(
+            &config.storage.master_key,
+            &config.gateway.data_dir,
+            clock.clone(),
+        )
+        .await?;
         let store = store.measured(metrics.clone());
         let sessions = Sessions::new(config.session, clock.clone());
         session::restore(&sessions, &store, &config.second_factor, clock.now()).await?;

@@ -17,6 +17,7 @@ use super::change::BeginAgain;
 use super::seal::Seal;
 use super::{Store, StoreError, failed, schema};
 use crate::clock::Clock;
+use crate::config::KeySource;
 use crate::model::{Action, Actor, Event};
 use crate::telemetry::Metrics;
 
@@ -62,6 +63,7 @@ pub async fn back_up(data_dir: &Path, file: &Path) -> Result<u64, StoreError> {
 /// another master key, [`StoreError::Migrate`] for one of a newer version. Nothing is changed then.
 pub async fn restore(
     data_dir: &Path,
+    key: &KeySource,
     backup: &Path,
     clock: Clock,
 ) -> Result<Option<PathBuf>, StoreError> {
@@ -79,7 +81,7 @@ pub async fn restore(
     forget(&draft).map_err(failing)?;
     let taken = take(backup, data_dir, &draft).map_err(failing);
     let restored = match taken {
-        Ok(()) => made_ready(data_dir, backup, &draft, clock.clone()).await,
+        Ok(()) => made_ready(data_dir, key, backup, &draft, clock.clone()).await,
         Err(fault) => Err(fault),
     };
     let kept = restored.and_then(|()| exchange(&draft, &live, &clock).map_err(failing));
@@ -146,6 +148,7 @@ fn take(backup: &Path, data_dir: &Path, draft: &Path) -> io::Result<()> {
 /// Checks the draft whole, brings it to this version, and ends what lived in it.
 async fn made_ready(
     data_dir: &Path,
+    key: &KeySource,
     backup: &Path,
     draft: &Path,
     clock: Clock,
@@ -153,7 +156,7 @@ async fn made_ready(
     sound(draft)
         .await
         .map_err(|fault| copy("restore", backup, fault))?;
-    let seal = Seal::load(&data_dir.join("master.key"), false)?;
+    let seal = Seal::load(key, data_dir, false)?;
     let (writer, readers) = schema::open(draft).await?;
     let store = Store {
         writer,

@@ -10,6 +10,7 @@
 pub mod change;
 mod copy;
 mod failures;
+mod guard;
 mod read;
 mod schema;
 mod seal;
@@ -25,6 +26,7 @@ pub use self::failures::Failures;
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 use crate::clock::{Clock, Timestamp};
+use crate::config::KeySource;
 use crate::model::{Event, Generation, TokenHash};
 use crate::telemetry::Metrics;
 
@@ -54,6 +56,14 @@ pub enum StoreError {
         path: PathBuf,
         cause: sqlx::migrate::MigrateError,
     },
+    #[error("the database {} is of a newer Portcullis (version {version} of its tables, this program knows {known}); start the newer program, or restore a backup from before it", path.display())]
+    Newer {
+        path: PathBuf,
+        version: i64,
+        known: i64,
+    },
+    #[error("{} can be read or changed by other users (mode {mode:o}); take that away with: chmod 600 {}", path.display(), path.display())]
+    Exposed { path: PathBuf, mode: u32 },
     #[error("the master key: {0}")]
     Key(String),
     #[error("the store failed while {doing}: {cause}")]
@@ -96,9 +106,21 @@ impl Store {
     /// [`StoreError::Open`] when the file can't be opened or is no database (it is never made anew),
     /// [`StoreError::Key`] when the master key is missing, unreadable or another one.
     pub async fn open(data_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let path = data_dir.join("portcullis.db");
-        let is_new = !path.exists();
-        let seal = Seal::load(&data_dir.join("master.key"), is_new)?;
+        Self::open_under(&KeySource::DataDir, data_dir, clock).await
+    }
+
+    /// The same under a master key from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::Exposed`] when others can read what is to be kept from them.
+    pub async fn open_under(
+        key: &KeySource,
+        data_dir: &Path,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let path = data_dir.join(DATABASE);
+        guard::only_mine(&path)?;
+        let seal = Seal::load(key, data_dir, !path.exists())?;
         let (writer, readers) = schema::open(&path).await?;
         let store = Self {
             writer,
@@ -204,6 +226,8 @@ impl<T> Committed<T> {
         self.outcome
     }
 }
+
+const DATABASE: &str = "portcullis.db";
 
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |cause| StoreError::Failed { doing, cause }

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqlStr, SqliteConnection, SqlitePool};
 
@@ -108,8 +108,20 @@ async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
     Migrator::with_migrations(migrations)
         .run(writer)
         .await
-        .map_err(|cause| StoreError::Migrate {
-            path: path.to_owned(),
-            cause,
+        .map_err(|cause| match cause {
+            // It was brought to a version that is not in the list.
+            MigrateError::VersionMissing(version) => StoreError::Newer {
+                path: path.to_owned(),
+                version,
+                known: VERSIONS
+                    .iter()
+                    .map(|(version, ..)| *version)
+                    .max()
+                    .unwrap_or(0),
+            },
+            cause => StoreError::Migrate {
+                path: path.to_owned(),
+                cause,
+            },
         })
 }

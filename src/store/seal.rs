@@ -15,7 +15,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Store, StoreError, failed};
+use super::{Store, StoreError, failed, guard};
+use crate::config::KeySource;
 use crate::secret::{Secret, random_bytes};
 
 /// Seals and opens small values.
@@ -32,29 +33,41 @@ impl fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// Reads the master key; makes one only together with a new database.
-    pub(super) fn load(path: &Path, database_is_new: bool) -> Result<Self, StoreError> {
-        if database_is_new && !path.exists() {
-            make_key(path).map_err(|cause| {
-                StoreError::Key(format!("can't write {}: {cause}", path.display()))
-            })?;
-        }
-        let text = fs::read_to_string(path).map(Secret::new).map_err(|cause| {
-            StoreError::Key(format!(
-                "can't read {}: {cause}; the database can't be used without the key it was made with",
-                path.display()
-            ))
-        })?;
+    /// Reads the master key; makes one only in `data_dir`, and only together with a new database.
+    pub(super) fn load(
+        source: &KeySource,
+        data_dir: &Path,
+        database_is_new: bool,
+    ) -> Result<Self, StoreError> {
+        let (text, place) = match source {
+            KeySource::DataDir => {
+                let path = data_dir.join("master.key");
+                if database_is_new && !path.exists() {
+                    make_key(&path).map_err(|cause| {
+                        StoreError::Key(format!("can't write {}: {cause}", path.display()))
+                    })?;
+                }
+                (read_key(&path)?, path.display().to_string())
+            }
+            KeySource::File(path) => (read_key(path)?, path.display().to_string()),
+            KeySource::Environment(name) => {
+                let text = std::env::var(name).map(Secret::new).map_err(|_| {
+                    StoreError::Key(format!(
+                        "the variable {name} of the environment is not set; it has to hold the key \
+                         that the database was made with"
+                    ))
+                })?;
+                (text, format!("the variable {name}"))
+            }
+        };
         let master = STANDARD
             .decode(text.expose().trim())
             .map(Secret::new)
             .ok()
             .filter(|key| key.expose().len() == 32)
-            .ok_or_else(|| {
-                StoreError::Key(format!("{} is not 32 bytes in base64", path.display()))
-            })?;
+            .ok_or_else(|| StoreError::Key(format!("{place} is not 32 bytes in base64")))?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, master.expose())
-            .map_err(|_| StoreError::Key(format!("{} is no AES-256 key", path.display())))?;
+            .map_err(|_| StoreError::Key(format!("{place} is no AES-256 key")))?;
         Ok(Self {
             key: Arc::new(key),
             master: Arc::new(master),
@@ -114,11 +127,21 @@ impl Store {
         };
         self.seal.open(PLACE, &value).map(drop).map_err(|_| {
             StoreError::Key(
-                "master.key is not the key that this database was made with; put the right one back"
+                "this is not the key that this database was made with; put the right one back"
                     .to_owned(),
             )
         })
     }
+}
+
+fn read_key(path: &Path) -> Result<Secret<String>, StoreError> {
+    guard::only_mine(path)?;
+    fs::read_to_string(path).map(Secret::new).map_err(|cause| {
+        StoreError::Key(format!(
+            "can't read {}: {cause}; the database can't be used without the key it was made with",
+            path.display()
+        ))
+    })
 }
 
 /// A fresh key in a file that only its owner can read; whole or not at all, and never over another.

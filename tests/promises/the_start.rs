@@ -176,3 +176,65 @@ async fn what_is_kept_is_for_the_gateways_user_alone() {
     assert!(files >= 4, "database, log, key and socket");
     assert_eq!(mode(&gateway.config().with_file_name("gateway.key")), 0o600);
 }
+
+#[tokio::test]
+async fn what_others_can_read_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let panel = Panel::start().await;
+    let mut gateway = Gateway::in_front_of(&panel).await;
+    gateway.stop().await;
+    for name in ["master.key", "portcullis.db"] {
+        let path = gateway.data_dir().join(name);
+        let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        set(0o640);
+        let output = gateway.command(&["user", "list"], None);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("chmod 600") && told.contains(name), "{told}");
+        set(0o600);
+    }
+    gateway.start().await;
+}
+
+#[tokio::test]
+async fn the_master_key_may_be_elsewhere_and_must_be_the_right_one() {
+    let panel = Panel::start().await;
+    let mut gateway = Gateway::in_front_of(&panel).await;
+    let mut ada = gateway.person("ada", "operator").await;
+    gateway.stop().await;
+    let own = gateway.data_dir().join("master.key");
+    let moved = gateway.folder().join("moved.key");
+    std::fs::rename(&own, &moved).unwrap();
+    let told = |gateway: &Gateway| told_with(gateway, 1);
+    assert!(told(&gateway).contains("can't be used without the key"));
+
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    let config = gateway.config();
+    let with = |source: &str| {
+        let storage = format!("[storage]\nmaster_key = {source:?}\n[management]");
+        std::fs::write(&config, text.replace("[management]", &storage)).unwrap();
+    };
+    with(&format!("file:{}", moved.display()));
+    gateway.start().await;
+    ada.sign_in().await;
+    gateway.stop().await;
+    with("env:NOT_SET_ANYWHERE");
+    assert!(told(&gateway).contains("NOT_SET_ANYWHERE"));
+    let another = gateway.folder().join("another.key");
+    std::fs::copy(&moved, &another).unwrap();
+    std::fs::write(&another, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n").unwrap();
+    with(&format!("file:{}", another.display()));
+    assert!(told(&gateway).contains("not the key that this database"));
+    with("a key in the open");
+    let refused = told_with(&gateway, 2);
+    assert!(
+        refused.contains("file:PATH") && !refused.contains("in the open"),
+        "{refused}"
+    );
+}
+
+fn told_with(gateway: &Gateway, code: i32) -> String {
+    let output = gateway.command(&["user", "list"], None);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
