@@ -1,5 +1,7 @@
 //! The store against a real database in a folder of its own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::change::{
@@ -281,16 +283,13 @@ async fn everybody_is_ended_at_once() {
 #[tokio::test]
 async fn what_is_broken_is_refused_and_never_made_anew() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(
-        folder.path().join("portcullis.db"),
-        "this is no database, but long enough",
-    )
-    .unwrap();
-    std::fs::write(
-        folder.path().join("master.key"),
-        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-    )
-    .unwrap();
+    let close = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    };
+    close("portcullis.db", "this is no database, but long enough");
+    close("master.key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     let broken = Store::open(folder.path(), Clock::system()).await;
     assert!(matches!(broken, Err(StoreError::Open { .. })), "{broken:?}");
 
