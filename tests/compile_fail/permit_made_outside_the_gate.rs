@@ -1,10 +1,13 @@
 //~ E0624 E0616
 //! Only the gate makes a permit, and nobody changes one.
 
+use std::sync::Arc;
+
+use portcullis::config::Panel;
 use portcullis::gate::{Permit, Target};
 
-pub fn forged(target: Target) -> Permit {
-    Permit::new(target, None)
+pub fn forged(panel: Arc<Panel>, target: Target) -> Permit {
+    Permit::new(panel, target, None)
 }
 
 pub fn redirected(permit: &mut Permit, target: Target) {
