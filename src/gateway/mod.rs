@@ -29,6 +29,7 @@ pub use self::rooms::{Offline, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};
 use crate::clock::Clock;
+use crate::config::Panel;
 use crate::gate::{self, Permit, Verdict, Visit};
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
@@ -48,6 +49,15 @@ struct House {
     tasks: Shutdown,
 }
 
+/// What became of a request.
+struct Answered {
+    /// In a word.
+    verdict: &'static str,
+    /// Which was asked.
+    panel: Option<Arc<Panel>>,
+    response: Response,
+}
+
 /// The public door of one worker.
 #[derive(Clone)]
 struct Door {
@@ -63,50 +73,65 @@ impl Handler for Door {
         let house = &self.house;
         let entry = Entry::begin(&house.access, id, house.clock.wall(), &parts);
         let answering = self.answer(connection, parts, body, &entry);
-        let (verdict, response) = id.of(answering).await;
-        entry.answer(verdict, response)
+        let answered = id.of(answering).await;
+        let panel = answered.panel.as_ref().map(|panel| panel.name.as_str());
+        entry.answer(answered.verdict, panel, answered.response)
     }
 }
 
 impl Door {
-    /// The verdict in a word, and the answer that it led to.
     async fn answer(
         &self,
         connection: Arc<Connection>,
         mut parts: Parts,
         body: Incoming,
         entry: &Entry,
-    ) -> (&'static str, Response) {
+    ) -> Answered {
         let house = &self.house;
         let client = connection.client_of(&parts.headers);
         entry.tell(|line| line.client = Some(client));
         let front = house.front.load_full();
         if connection.came_in_the_clear(&parts.headers) {
-            return ("redirect", front.redirect.answer(&parts));
+            return Answered::of("redirect", front.redirect.answer(&parts));
         }
         match front.gate.decide(&parts, client, house.clock.now()) {
             Verdict::Pass(permit) => {
-                entry.tell(|line| line.panel = Some(permit.panel().name.clone()));
                 tell_who(entry, permit.session());
                 if permit.target().is_websocket() {
                     // A tunnel outlives its answer.
                     parts.extensions.insert(entry.clone());
                 }
                 let proxy = self.ways_of(&front);
+                let panel = permit.panel().clone();
                 let response = self.forward(&proxy, permit, parts, body, &connection);
-                ("pass", response.await)
+                Answered {
+                    verdict: "pass",
+                    panel: Some(panel),
+                    response: response.await,
+                }
             }
             Verdict::Portal(visit) => {
                 tell_who(entry, visit.session.as_ref());
-                ("portal", house.show_portal(visit, parts, body).await)
+                Answered::of("portal", house.show_portal(visit, parts, body).await)
             }
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
                 let response = gate::sign_in(why, &target, &parts, visit.stale_cookie);
-                ("sign-in", response)
+                Answered::of("sign-in", response)
             }
-            Verdict::AboutServer => ("about-server", nothing_to_say()),
-            Verdict::Refuse(problem) => ("refuse", refuse(problem, wants_page(&parts))),
+            Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
+            Verdict::Refuse(problem) => Answered::of("refuse", refuse(problem, wants_page(&parts))),
+        }
+    }
+}
+
+impl Answered {
+    /// By the gateway itself.
+    fn of(verdict: &'static str, response: Response) -> Self {
+        Self {
+            verdict,
+            panel: None,
+            response,
         }
     }
 }

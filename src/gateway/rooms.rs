@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
-use crate::management::Management;
+use crate::management::{self, LookAtPanels, Management};
 use crate::revoke::Revoker;
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
@@ -55,7 +55,8 @@ pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
     let tasks = Shutdown::new();
     let rooms = Rooms::open(Arc::new(config.clone()), &tasks).await?;
     Ok(Offline {
-        management: rooms.management(),
+        // Nothing is sent to any.
+        management: rooms.management(Box::new(Vec::new)),
         rooms,
         tasks,
     })
@@ -146,16 +147,17 @@ impl Rooms {
         })
     }
 
-    pub(super) fn management(&self) -> Management {
-        Management::new(
-            self.users.clone(),
-            self.revoker.clone(),
-            self.store.clone(),
-            self.sessions.clone(),
-            self.live.clone(),
-            self.clock.clone(),
-            self.metrics.clone(),
-        )
+    pub(super) fn management(&self, panels: LookAtPanels) -> Management {
+        Management::new(management::Verbs {
+            users: self.users.clone(),
+            revoker: self.revoker.clone(),
+            store: self.store.clone(),
+            sessions: self.sessions.clone(),
+            config: self.live.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            panels,
+        })
     }
 }
 

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PanelHost};
 use crate::credentials::password::PasswordError;
 use crate::login;
-use crate::management::Management;
+use crate::management::{LookAtPanels, Management};
 use crate::portal::{self, Portal};
 use crate::proxy::UpstreamError;
 use crate::session;
@@ -131,12 +131,12 @@ async fn serve(
     };
     let doors = doors::open(&config.gateway, &mut handed)?;
     let office = Shutdown::new();
-    open_office(&rooms, tls_for_programs, &tasks, &office, &mut handed)?;
-    handed.are_all_taken()?;
     let access = access_log(&config, &rooms.metrics)?;
     telemetry::count_panics(&rooms.metrics);
-    watch(&rooms, &entry.crowd);
     let house = Arc::new(House::new(&rooms, front, access, &tasks));
+    watch(&rooms, &entry.crowd, &house);
+    open_office(&house, &rooms, tls_for_programs, &office, &mut handed)?;
+    handed.are_all_taken()?;
     let workers = employ(doors, &config, &house, &entry)?;
     let reload = Reload {
         file,
@@ -200,6 +200,14 @@ impl House {
             tasks: tasks.clone(),
         }
     }
+
+    fn look_at_panels(self: &Arc<Self>) -> LookAtPanels {
+        let house = Arc::downgrade(self);
+        Box::new(move || {
+            let house = house.upgrade();
+            house.map_or_else(Vec::new, |house| house.front.load().panels.states())
+        })
+    }
 }
 
 fn access_log(config: &Config, metrics: &Metrics) -> Result<AccessLog, GatewayError> {
@@ -210,7 +218,7 @@ fn access_log(config: &Config, metrics: &Metrics) -> Result<AccessLog, GatewayEr
 }
 
 /// The numbers that are looked up when they are asked for.
-fn watch(rooms: &Rooms, crowd: &Crowd) {
+fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
     let metrics = &rooms.metrics;
     let sessions = rooms.sessions.clone();
     metrics.watch("sessions", "Live sessions", move || sessions.count());
@@ -224,6 +232,24 @@ fn watch(rooms: &Rooms, crowd: &Crowd) {
         "Passwords that are being hashed or wait for it",
         move || passwords.waiting(),
     );
+    let panels = house.look_at_panels();
+    let up = move || {
+        panels()
+            .into_iter()
+            .map(|panel| (panel.name, usize::from(panel.up)))
+    };
+    metrics.watch_panels("panel_up", "1 where requests are sent to it", move || {
+        up().collect()
+    });
+    let panels = house.look_at_panels();
+    let requests = move || {
+        panels()
+            .into_iter()
+            .map(|panel| (panel.name, panel.requests))
+    };
+    metrics.watch_panels("panel_requests", "Requests in progress", move || {
+        requests().collect()
+    });
 }
 
 /// Starts a worker for each set of doors.
@@ -286,15 +312,15 @@ async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, Gat
 
 /// Opens the management API on the control runtime, until `open` begins to end.
 fn open_office(
+    house: &Arc<House>,
     rooms: &Rooms,
     tls: Arc<ServerConfig>,
-    tasks: &Shutdown,
     open: &Shutdown,
     handed: &mut Handed,
 ) -> Result<(), GatewayError> {
     let office = Office {
-        management: rooms.management(),
-        tasks: tasks.clone(),
+        management: rooms.management(house.look_at_panels()),
+        tasks: house.tasks.clone(),
     };
     let entrance = Entrance {
         handler: office,

@@ -316,10 +316,10 @@ pub(super) const CALLS: &[Call] = &[
         method: Method::GET,
         path: "/readyz",
         access: Access::Anyone,
-        says: "Whether it is able to serve",
+        says: "Whether it is able to serve, and how the panels are",
         query: &[],
         body: &[],
-        gives: (StatusCode::OK, Shape::Health),
+        gives: (StatusCode::OK, Shape::Readiness),
         carry_out: |verbs, order| Box::pin(state::ready(verbs, order)),
     },
 ];

@@ -34,6 +34,7 @@ use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::config::Live;
 use crate::model::User;
+use crate::proxy::PanelState;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
 use crate::store::Store;
@@ -48,37 +49,25 @@ pub struct Management {
 }
 
 /// What the calls have at hand.
-struct Verbs {
-    users: Users,
-    revoker: Revoker,
-    store: Store,
-    sessions: Sessions,
-    config: Live,
-    clock: Clock,
-    metrics: Metrics,
+pub struct Verbs {
+    pub users: Users,
+    pub revoker: Revoker,
+    pub store: Store,
+    pub sessions: Sessions,
+    pub config: Live,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub panels: LookAtPanels,
 }
+
+/// How the panels are that requests are sent to at the moment.
+pub type LookAtPanels = Box<dyn Fn() -> Vec<PanelState> + Send + Sync>;
 
 impl Management {
     /// The API over these rooms.
-    pub fn new(
-        users: Users,
-        revoker: Revoker,
-        store: Store,
-        sessions: Sessions,
-        config: Live,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn new(verbs: Verbs) -> Self {
         Self {
-            verbs: Arc::new(Verbs {
-                users,
-                revoker,
-                store,
-                sessions,
-                config,
-                clock,
-                metrics,
-            }),
+            verbs: Arc::new(verbs),
         }
     }
 

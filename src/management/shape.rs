@@ -20,6 +20,7 @@ pub(super) enum Shape {
     AuditEntry,
     Audit,
     Health,
+    Readiness,
     Description,
     Numbers,
     Problem,
@@ -27,7 +28,7 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Those that have a name in the description.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Revocation,
         Self::Session,
         Self::Sessions,
@@ -41,6 +42,7 @@ impl Shape {
         Self::AuditEntry,
         Self::Audit,
         Self::Health,
+        Self::Readiness,
         Self::Description,
         Self::Numbers,
         Self::Problem,
@@ -109,7 +111,8 @@ impl Shape {
                 ("subject", text_or_null("to whom")),
                 ("detail", text("in words")),
             ]),
-            Self::Health => health(),
+            Self::Health => whole(&[("status", ok())]),
+            Self::Readiness => readiness(),
             Self::Description => json!({ "type": "object", "required": ["openapi", "paths"] }),
             Self::Numbers => text("one number a line"),
             Self::Problem => problem(),
@@ -121,12 +124,21 @@ impl Shape {
     }
 }
 
-fn health() -> Value {
-    json!({
-        "type": "object",
-        "properties": { "status": { "type": "string", "enum": ["ok"] } },
-        "required": ["status"],
-    })
+fn ok() -> Value {
+    json!({ "type": "string", "enum": ["ok"] })
+}
+
+fn readiness() -> Value {
+    let panel = whole(&[
+        ("name", text("as it is configured")),
+        (
+            "up",
+            json!({ "type": "boolean", "description": "requests are sent to it" }),
+        ),
+        ("requests", count()),
+    ]);
+    let panels = json!({ "type": "array", "items": panel });
+    whole(&[("status", ok()), ("store", ok()), ("panels", panels)])
 }
 
 fn problem() -> Value {

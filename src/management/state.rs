@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::order::Order;
 use super::{Verbs, answer_json};
@@ -27,17 +27,26 @@ pub(super) fn metrics(verbs: &Verbs) -> Response {
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Able to serve: the store answers.
+/// Able to serve: the store answers. A panel that is down does not make the gateway unfit, which has a
+/// page to say so; its state is in the body.
 pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {
     match verbs.store.answers().await {
         Ok(()) => Ok(answer_json(
             StatusCode::OK,
-            &json!({ "status": "ok", "store": "ok" }),
+            &json!({ "status": "ok", "store": "ok", "panels": panels(&verbs) }),
         )),
         Err(fault) => {
             tracing::error!(%fault, "not ready");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready")
-                .detail("the store does not answer; the log says more"))
+                .detail("the store does not answer; the log says more")
+                .field("panels", panels(&verbs)))
         }
     }
+}
+
+fn panels(verbs: &Verbs) -> Value {
+    let states = (verbs.panels)().into_iter();
+    let told = states
+        .map(|state| json!({ "name": state.name, "up": state.up, "requests": state.requests }));
+    told.collect()
 }

@@ -60,11 +60,21 @@ impl Entry {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The answer, whose last byte ends the exchange, and what it was that was decided.
-    pub fn answer(self, verdict: &'static str, response: Response) -> Response {
+    /// The answer, whose last byte ends the exchange, what it was that was decided, and the panel that
+    /// was asked, if one was.
+    pub fn answer(
+        self,
+        verdict: &'static str,
+        panel: Option<&str>,
+        response: Response,
+    ) -> Response {
         let status = response.status();
-        self.0.log.metrics.answered(verdict, status);
-        self.tell(|line| (line.verdict, line.status) = (verdict, status.as_u16()));
+        let metrics = &self.0.log.metrics;
+        metrics.answered(verdict, panel.unwrap_or_default(), status);
+        self.tell(|line| {
+            (line.verdict, line.status) = (verdict, status.as_u16());
+            line.panel = panel.map(str::to_owned);
+        });
         response.map(|body| Body::new(Counted { body, entry: self }))
     }
 }

@@ -26,7 +26,7 @@ pub struct Line {
     pub user: Option<String>,
     /// The public name of the session, not its token.
     pub session: Option<String>,
-    pub panel: Option<String>,
+    pub(super) panel: Option<String>,
     pub(super) verdict: &'static str,
     pub(super) status: u16,
 }

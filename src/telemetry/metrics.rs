@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 /// Every number. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -27,10 +27,11 @@ struct Numbers {
     panics: Counter,
     lines_dropped: Counter,
     registry: Mutex<Registry>,
-    looked_up: Mutex<Vec<(Gauge, Look)>>,
+    looked_up: Mutex<Vec<Look>>,
 }
 
-type Look = Box<dyn Fn() -> usize + Send + Sync>;
+/// Looks a number up, and writes it where it is read.
+type Look = Box<dyn Fn() + Send + Sync>;
 
 /// How a step of a sign-in ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -56,6 +57,8 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     verdict: &'static str,
+    /// Empty where no panel was asked.
+    panel: String,
     /// `2xx` and so on.
     status: &'static str,
 }
@@ -74,6 +77,11 @@ struct Reached {
 struct Upstream {
     panel: String,
     status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPanel {
+    panel: String,
 }
 
 /// From a fast answer to a slow one, in seconds.
@@ -157,35 +165,53 @@ impl Metrics {
         help: &'static str,
         look: impl Fn() -> usize + Send + Sync + 'static,
     ) {
-        let gauge = Gauge::default();
+        let gauge = Gauge::<i64>::default();
+        self.registered(name, help, gauge.clone());
+        self.looked_up(move || {
+            gauge.set(number(look()));
+        });
+    }
+
+    /// Adds a number of each panel, which are looked up when they are asked for.
+    pub fn watch_panels(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        look: impl Fn() -> Vec<(String, usize)> + Send + Sync + 'static,
+    ) {
+        let gauges = Family::<OfPanel, Gauge>::default();
+        self.registered(name, help, gauges.clone());
+        self.looked_up(move || {
+            // A panel that is configured no more is told of no more.
+            gauges.clear();
+            for (panel, found) in look() {
+                gauges.get_or_create(&OfPanel { panel }).set(number(found));
+            }
+        });
+    }
+
+    fn registered(&self, name: &'static str, help: &'static str, metric: impl Metric) {
         let mut registry = self
             .0
             .registry
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        registry
-            .sub_registry_with_prefix("portcullis")
-            .register(name, help, gauge.clone());
-        drop(registry);
-        let mut looked_up = self
-            .0
-            .looked_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        looked_up.push((gauge, Box::new(look)));
+        let registry = registry.sub_registry_with_prefix("portcullis");
+        registry.register(name, help, metric);
+    }
+
+    fn looked_up(&self, look: impl Fn() + Send + Sync + 'static) {
+        let looked_up = self.0.looked_up.lock();
+        let mut looked_up = looked_up.unwrap_or_else(PoisonError::into_inner);
+        looked_up.push(Box::new(look));
     }
 
     /// Everything, in the text format of OpenMetrics 1.0.
     pub fn text(&self) -> String {
-        for (gauge, look) in self
-            .0
-            .looked_up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            gauge.set(i64::try_from(look()).unwrap_or(i64::MAX));
-        }
+        let looked_up = self.0.looked_up.lock();
+        let looked_up = looked_up.unwrap_or_else(PoisonError::into_inner);
+        looked_up.iter().for_each(|look| look());
+        drop(looked_up);
         let mut written = String::new();
         let registry = self
             .0
@@ -206,7 +232,7 @@ impl Metrics {
         self.0.exchange_seconds.observe(took.as_secs_f64());
     }
 
-    pub(super) fn answered(&self, verdict: &'static str, status: StatusCode) {
+    pub(super) fn answered(&self, verdict: &'static str, panel: &str, status: StatusCode) {
         let status = match status.as_u16() {
             ..200 => "1xx",
             200..300 => "2xx",
@@ -214,7 +240,11 @@ impl Metrics {
             400..500 => "4xx",
             500.. => "5xx",
         };
-        let labels = Answered { verdict, status };
+        let labels = Answered {
+            verdict,
+            panel: panel.to_owned(),
+            status,
+        };
         self.0.requests.get_or_create(&labels).inc();
     }
 
@@ -257,6 +287,10 @@ impl Metrics {
     }
 }
 
+fn number(found: usize) -> i64 {
+    i64::try_from(found).unwrap_or(i64::MAX)
+}
+
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
@@ -272,18 +306,20 @@ mod tests {
         let metrics = Metrics::default();
         metrics.watch("sessions", "Live sessions", || 3);
         metrics.exchange_begun();
-        metrics.answered("pass", StatusCode::NOT_FOUND);
+        metrics.watch_panels("panel_up", "Up", || vec![("a".to_owned(), 1)]);
+        metrics.answered("pass", "a", StatusCode::NOT_FOUND);
         metrics.sign_in(SignIn::WrongCode);
         metrics.revocation(Step::LastByte, Duration::from_millis(20));
         metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
         let text = metrics.text();
         for line in [
-            "portcullis_requests_total{verdict=\"pass\",status=\"4xx\"} 1",
+            "portcullis_requests_total{verdict=\"pass\",panel=\"a\",status=\"4xx\"} 1",
             "portcullis_open_exchanges 1",
             "portcullis_sign_ins_total{result=\"WrongCode\"} 1",
             "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",
             "portcullis_upstream_errors_total{panel=\"back \\\"office\\\"\",status=\"502\"} 1",
             "portcullis_sessions 3",
+            "portcullis_panel_up{panel=\"a\"} 1",
             "# HELP portcullis_sessions Live sessions.",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

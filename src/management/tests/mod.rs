@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 mod people;
 
-use super::{Door, Management};
+use super::{Door, Management, Verbs};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
 use crate::model::UserName;
+use crate::proxy::PanelState;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
 use crate::shutdown::Shutdown;
@@ -63,15 +64,23 @@ async fn house() -> House {
     );
     House {
         _folder: folder,
-        management: Management::new(
+        management: Management::new(Verbs {
             users,
             revoker,
-            store.clone(),
+            store: store.clone(),
             sessions,
             config,
             clock,
-            Metrics::default(),
-        ),
+            metrics: Metrics::default(),
+            panels: Box::new(|| {
+                let state = |name: &str, up, requests| PanelState {
+                    name: name.to_owned(),
+                    up,
+                    requests,
+                };
+                vec![state("shop", true, 3), state("back", false, 0)]
+            }),
+        }),
         store,
         hand,
     }
@@ -457,4 +466,16 @@ async fn a_store_that_fails_is_a_revocation_that_is_not_durable() {
     ] {
         assert_eq!(document[field], value, "{field}");
     }
+}
+
+#[tokio::test]
+async fn a_panel_that_is_down_is_told_of_and_does_not_make_the_gateway_unfit() {
+    let house = house().await;
+    let answer = house.call("GET", "/readyz", Value::Null).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let panels = json!([
+        { "name": "shop", "up": true, "requests": 3 },
+        { "name": "back", "up": false, "requests": 0 },
+    ]);
+    assert_eq!(answer.document["panels"], panels);
 }
