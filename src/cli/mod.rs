@@ -105,6 +105,13 @@ enum Command {
     #[command(after_help = "Examples:\n  portcullis man | man -l -\n  \
                       portcullis man /usr/local/share/man/man1")]
     Man(pages::Manual),
+    /// Print a JSON Schema of the configuration, with which editors complete and check it
+    #[command(
+        after_help = "Editors that know TOML (Even Better TOML, Taplo) find it by a first line in the \
+                      configuration:\n  #:schema ./portcullis.schema.json\n\n\
+                      Example:\n  portcullis schema > config/portcullis.schema.json"
+    )]
+    Schema,
 }
 
 /// In which form data is printed.
@@ -146,6 +153,7 @@ impl Command {
             Self::Audit(audit) => waiting_for(audit.run(settings)),
             Self::Completions(completions) => completions.run(Portcullis::command()),
             Self::Man(manual) => manual.run(Portcullis::command()),
+            Self::Schema => pages::schema(),
         }
     }
 }
@@ -210,6 +218,7 @@ mod tests {
             ("completions bash", true),
             ("completions", false),
             ("man", true),
+            ("schema", true),
             ("init", false),
             ("init --host a.b --upstream http://127.0.0.1:1", true),
             (

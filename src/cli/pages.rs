@@ -1,5 +1,5 @@
-//! `portcullis completions` and `portcullis man`: made from the definitions of the commands, so that
-//! they can't say anything else.
+//! `portcullis completions`, `portcullis man` and `portcullis schema`: made from the definitions of the
+//! commands and from what is read of a configuration, so that they can't say anything else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use super::failure::Done;
 use super::output;
+use crate::config;
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
@@ -21,6 +22,11 @@ pub(super) struct Completions {
 pub(super) struct Manual {
     /// Write one page for each command into this folder, instead of printing the first
     dir: Option<PathBuf>,
+}
+
+/// Prints the JSON Schema of the configuration.
+pub(super) fn schema() -> Done {
+    output::document(&config::schema())
 }
 
 impl Completions {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::schema::Sketch;
+
 /// One thing about the configuration that is wrong, or legal but unsafe.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -27,6 +29,8 @@ pub(super) struct Report<'t> {
     text: &'t str,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    /// What was asked for, whether it was there or not.
+    pub(super) sketch: Sketch,
 }
 
 /// Where something stands in the text, in bytes.
@@ -55,6 +59,7 @@ impl<'t> Report<'t> {
             text,
             faults: Vec::new(),
             warnings: Vec::new(),
+            sketch: Sketch::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fault::Report;
 use super::host::ExternalUrl;
 use super::proxies::TrustedProxies;
+use super::schema::Asked;
 use super::value;
 use super::written::Section;
 
@@ -155,7 +156,7 @@ fn listeners(
     if !section.has("listen") {
         let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8443));
         // Asked for, so that it is known.
-        section.value("listen");
+        section.value("listen", Asked::Texts, report);
         return vec![default];
     }
     if section.is_empty_list("listen") && !may_be_none {

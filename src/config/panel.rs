@@ -153,7 +153,7 @@ impl IdentityHeaders {
 
 fn upstream(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Upstream> {
     const KEY: &str = "upstream";
-    let Some(text) = section.text(KEY, report) else {
+    let Some(text) = section.needed_text(KEY, report) else {
         if !section.has(KEY) {
             report.fault(
                 section.span(),

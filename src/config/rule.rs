@@ -6,6 +6,7 @@ use http::Method;
 use toml::de::DeValue;
 
 use super::fault::{Report, Span};
+use super::schema::Asked;
 use super::value;
 use super::written::{Section, list_of, nearest, wrong_type};
 use crate::model::Role;
@@ -112,7 +113,7 @@ fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Rule>
 
 fn path(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<String> {
     const KEY: &str = "path";
-    let Some(text) = section.text(KEY, report) else {
+    let Some(text) = section.needed_text(KEY, report) else {
         if !section.has(KEY) {
             report.fault(
                 section.span(),
@@ -184,7 +185,7 @@ fn methods(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<Met
 
 fn allow(section: &mut Section<'_>, report: &mut Report<'_>) -> Allow {
     const KEY: &str = "allow";
-    let Some(value) = section.value(KEY) else {
+    let Some(value) = section.value(KEY, Asked::Any, report) else {
         return Allow::SignedIn;
     };
     let span = value.span();

@@ -3,6 +3,7 @@
 use toml::de::DeValue;
 
 use super::fault::Report;
+use super::schema::Asked;
 use super::throttle::{self, Rate};
 use super::value;
 use super::written::{Section, list_of, wrong_type};
@@ -69,7 +70,7 @@ impl PasswordPolicy {
 fn required(section: &mut Section<'_>, report: &mut Report<'_>) -> Vec<Role> {
     const KEY: &str = "required";
     let all = Role::ALL.to_vec();
-    let Some(value) = section.value(KEY) else {
+    let Some(value) = section.value(KEY, Asked::Any, report) else {
         return all;
     };
     match value.get_ref() {

@@ -9,10 +9,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Report, Span};
+use super::schema::Asked;
 
 /// One table of the file, absent ones included.
 pub(super) struct Section<'a> {
     title: String,
+    /// The names on the way to it.
+    path: Vec<&'static str>,
     span: Span,
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
@@ -32,6 +35,7 @@ impl<'a> Section<'a> {
     pub(super) fn whole(file: &'a Spanned<DeTable<'a>>) -> Self {
         Self {
             title: "the top of the file".to_owned(),
+            path: Vec::new(),
             span: file.span(),
             table: Some(file.get_ref()),
             known: Vec::new(),
@@ -43,10 +47,20 @@ impl<'a> Section<'a> {
         &self.span
     }
 
-    /// The value of a key, of whatever type.
-    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Value<'a>> {
+    /// The value of a key, of whatever type; `asked` is what it should be.
+    pub(super) fn value(
+        &mut self,
+        key: &'static str,
+        asked: Asked,
+        report: &mut Report<'_>,
+    ) -> Option<&'a Value<'a>> {
         self.known.push(key);
+        report.sketch.insert(self.path_of(key), asked);
         self.entry(key)
+    }
+
+    fn path_of(&self, key: &'static str) -> Vec<&'static str> {
+        self.path.iter().copied().chain([key]).collect()
     }
 
     /// The place of a key's value, or of the section where the key is absent.
@@ -57,7 +71,25 @@ impl<'a> Section<'a> {
 
     /// A text.
     pub(super) fn text(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Text<'a>> {
-        let value = self.value(key)?;
+        self.text_as(key, Asked::Text, report)
+    }
+
+    /// A text without a default.
+    pub(super) fn needed_text(
+        &mut self,
+        key: &'static str,
+        report: &mut Report<'_>,
+    ) -> Option<Text<'a>> {
+        self.text_as(key, Asked::NeededText, report)
+    }
+
+    fn text_as(
+        &mut self,
+        key: &'static str,
+        asked: Asked,
+        report: &mut Report<'_>,
+    ) -> Option<Text<'a>> {
+        let value = self.value(key, asked, report)?;
         as_text(value).or_else(|| {
             wrong_type(key, "a text in quotes", value, report);
             None
@@ -88,7 +120,8 @@ impl<'a> Section<'a> {
         default: bool,
         report: &mut Report<'_>,
     ) -> bool {
-        match self.value(key).map(|value| (value, value.get_ref())) {
+        let value = self.value(key, Asked::Flag, report);
+        match value.map(|value| (value, value.get_ref())) {
             None => default,
             Some((_, DeValue::Boolean(flag))) => *flag,
             Some((value, _)) => {
@@ -106,7 +139,8 @@ impl<'a> Section<'a> {
         range: &RangeInclusive<usize>,
         report: &mut Report<'_>,
     ) -> usize {
-        let Some(value) = self.value(key) else {
+        let asked = Asked::Number(*range.start(), *range.end());
+        let Some(value) = self.value(key, asked, report) else {
             return default;
         };
         let DeValue::Integer(number) = value.get_ref() else {
@@ -134,7 +168,7 @@ impl<'a> Section<'a> {
         report: &mut Report<'_>,
         parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let value = self.value(key)?;
+        let value = self.value(key, Asked::Texts, report)?;
         list_of(key, value, report, parse)
     }
 
@@ -148,9 +182,11 @@ impl<'a> Section<'a> {
     /// A table inside this one.
     pub(super) fn section(&mut self, key: &'static str, report: &mut Report<'_>) -> Section<'a> {
         let title = format!("[{key}]");
-        let Some(value) = self.value(key) else {
+        let path = self.path_of(key);
+        let Some(value) = self.value(key, Asked::Section, report) else {
             return Section {
                 title,
+                path,
                 span: self.span.clone(),
                 table: None,
                 known: Vec::new(),
@@ -168,6 +204,7 @@ impl<'a> Section<'a> {
         }
         Section {
             title,
+            path,
             span: value.span(),
             table,
             known: Vec::new(),
@@ -181,7 +218,8 @@ impl<'a> Section<'a> {
         path: &str,
         report: &mut Report<'_>,
     ) -> Vec<Section<'a>> {
-        let Some(value) = self.value(key) else {
+        let names = self.path_of(key);
+        let Some(value) = self.value(key, Asked::Sections, report) else {
             return Vec::new();
         };
         let wrong = |value: &Value<'a>, report: &mut Report<'_>| {
@@ -199,6 +237,7 @@ impl<'a> Section<'a> {
             match as_table(item) {
                 Some(table) => sections.push(Section {
                     title: format!("[[{path}]]"),
+                    path: names.clone(),
                     span: item.span(),
                     table: Some(table),
                     known: Vec::new(),
