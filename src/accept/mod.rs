@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+pub mod certificate;
 mod client;
 mod clocks;
 mod connection;

@@ -201,11 +201,11 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-fn load_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+pub(super) fn load_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let chain = load_chain(certificate)?;
     let private = load_key(key)?;
     CertifiedKey::from_der(chain, private, &provider()).map_err(|source| TlsError::Pair {

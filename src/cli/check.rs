@@ -1,37 +1,138 @@
-//! `portcullis check`: every fault of the configuration, and what is legal but unsafe.
+//! `portcullis check`: every fault of the configuration, and what is legal but unsafe; and whether what
+//! it names is there.
 
+use clap::Args;
+use http::Method;
 use serde_json::{Value, json};
 
-use super::Form;
+use super::client::Client;
 use super::failure::{Done, Failure};
 use super::output;
 use super::settings::Settings;
+use super::{Form, waiting_for};
 use crate::config::{Config, Fault, Faults};
+use crate::gateway::{self, Finding, Grade};
+use crate::store;
 
-pub(super) fn run(settings: &Settings, form: Form) -> Done {
-    let read = Config::load(&settings.file()?);
-    if form.json {
-        output::document(&as_document(&read))?;
-    } else {
-        match &read {
-            Ok(config) => {
-                for warning in &config.warnings {
-                    output::line(&format!("warning: {warning}"))?;
-                }
-                output::line("ok")?;
-            }
-            Err(faults) => output::line(&faults.to_string())?,
-        }
-    }
-    read.map(drop).map_err(|_| Failure::Told)
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Also try the certificate, every panel and the store; changes nothing
+    #[arg(long)]
+    live: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
-fn as_document(read: &Result<Config, Faults>) -> Value {
-    let (faults, warnings): (Vec<_>, Vec<_>) = match read {
-        Ok(config) => (Vec::new(), config.warnings.iter().map(place).collect()),
-        Err(faults) => (faults.iter().map(place).collect(), Vec::new()),
+impl Check {
+    pub(super) fn run(self, settings: &Settings) -> Done {
+        let read = Config::load(&settings.file()?);
+        let tried = match &read {
+            Ok(config) if self.live => waiting_for(async { Ok(try_out(config).await) })?,
+            _ => Vec::new(),
+        };
+        let failed = tried.iter().any(|found| found.grade == Grade::Failed);
+        if self.form.json {
+            output::document(&self.as_document(&read, &tried))?;
+        } else {
+            match &read {
+                Ok(config) => {
+                    for warning in &config.warnings {
+                        output::line(&format!("warning: {warning}"))?;
+                    }
+                    tell(&tried)?;
+                    if !failed {
+                        output::line("ok")?;
+                    }
+                }
+                Err(faults) => output::line(&faults.to_string())?,
+            }
+        }
+        match read {
+            Err(_) => Err(Failure::Told(2)),
+            Ok(_) if failed => Err(Failure::Told(1)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn as_document(&self, read: &Result<Config, Faults>, tried: &[Finding]) -> Value {
+        let (faults, warnings): (Vec<_>, Vec<_>) = match read {
+            Ok(config) => (Vec::new(), config.warnings.iter().map(place).collect()),
+            Err(faults) => (faults.iter().map(place).collect(), Vec::new()),
+        };
+        let failed = tried.iter().any(|found| found.grade == Grade::Failed);
+        let is_ok = read.is_ok() && !failed;
+        let mut document = json!({ "ok": is_ok, "faults": faults, "warnings": warnings });
+        if let Some(members) = document.as_object_mut().filter(|_| self.live) {
+            let told = tried.iter().map(|found| {
+                json!({
+                    "about": found.about,
+                    "grade": grade(found.grade),
+                    "message": found.words,
+                })
+            });
+            members.insert("live".to_owned(), told.collect());
+        }
+        document
+    }
+}
+
+async fn try_out(config: &Config) -> Vec<Finding> {
+    let mut findings = gateway::inspect(config).await;
+    findings.push(of_store(config).await);
+    findings
+}
+
+/// The store as the gateway sees that runs, else as it lies there.
+async fn of_store(config: &Config) -> Finding {
+    let found = |grade, words: String| Finding::new("store", grade, words);
+    match Client::of_running(config).await {
+        Err(failure) => return found(Grade::Failed, failure.to_string()),
+        Ok(Some(running)) => {
+            return match running.call(Method::GET, "/readyz", None).await {
+                Ok(_) => found(
+                    Grade::Ok,
+                    "the gateway that runs says that it is well".into(),
+                ),
+                Err(failure) => found(Grade::Failed, failure.to_string()),
+            };
+        }
+        Ok(None) => {}
+    }
+    let folder = &config.gateway.data_dir;
+    match store::look(folder, &config.storage.master_key).await {
+        Ok(true) => found(
+            Grade::Ok,
+            format!("the one in {} can be used", folder.display()),
+        ),
+        Ok(false) => found(
+            Grade::Warning,
+            format!(
+                "there is none in {} yet; serve makes a new one",
+                folder.display()
+            ),
+        ),
+        Err(fault) => found(Grade::Failed, fault.to_string()),
+    }
+}
+
+fn tell(tried: &[Finding]) -> Done {
+    if tried.is_empty() {
+        return Ok(());
+    }
+    let row = |found: &Finding| {
+        let grade = grade(found.grade).to_owned();
+        vec![found.about.clone(), grade, found.words.clone()]
     };
-    json!({ "ok": read.is_ok(), "faults": faults, "warnings": warnings })
+    let rows: Vec<_> = tried.iter().map(row).collect();
+    output::table(&["TRIED", "RESULT", ""], &rows)
+}
+
+fn grade(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Ok => "ok",
+        Grade::Warning => "warning",
+        Grade::Failed => "failed",
+    }
 }
 
 fn place(fault: &Fault) -> Value {

@@ -36,17 +36,10 @@ impl Client {
     /// the folder is in use and nobody answers it looks again for a while: a gateway is starting or
     /// ending, or another command is at work.
     pub(super) async fn reach(config: &Config) -> Done<Self> {
-        let socket = config.gateway.data_dir.join("management.sock");
         let mut tries = TRIES;
         loop {
-            match UnixStream::connect(&socket).await {
-                Ok(_) => {
-                    return Ok(Self {
-                        way: Way::Socket(socket),
-                    });
-                }
-                Err(fault) if nobody_listens(fault.kind()) => {}
-                Err(fault) => return Err(closed_socket(&socket, &fault)),
+            if let Some(running) = Self::of_running(config).await? {
+                return Ok(running);
             }
             tries -= 1;
             match gateway::offline(config).await {
@@ -54,8 +47,20 @@ impl Client {
                 Err(GatewayError::InUse(_)) if tries > 0 => {
                     tokio::time::sleep(BETWEEN_TRIES).await;
                 }
-                Err(fault) => return Err(not_opened(fault, &socket)),
+                Err(fault) => return Err(not_opened(fault, &socket_of(config))),
             }
+        }
+    }
+
+    /// The API of the gateway that runs; `None` where none does.
+    pub(super) async fn of_running(config: &Config) -> Done<Option<Self>> {
+        let socket = socket_of(config);
+        match UnixStream::connect(&socket).await {
+            Ok(_) => Ok(Some(Self {
+                way: Way::Socket(socket),
+            })),
+            Err(fault) if nobody_listens(fault.kind()) => Ok(None),
+            Err(fault) => Err(closed_socket(&socket, &fault)),
         }
     }
 
@@ -127,6 +132,10 @@ pub(super) async fn open(config: &Config) -> Done<Offline> {
     gateway::offline(config)
         .await
         .map_err(|fault| Failure::Refused(fault.into()))
+}
+
+fn socket_of(config: &Config) -> PathBuf {
+    config.gateway.data_dir.join("management.sock")
 }
 
 /// No socket, or one that a gateway left behind when it was killed.

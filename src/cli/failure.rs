@@ -11,8 +11,8 @@ pub(super) enum Failure {
     Usage(anyhow::Error),
     /// Refused or failed: exit code 1.
     Refused(anyhow::Error),
-    /// Bad configuration that has been printed already: exit code 2, and no further word.
-    Told,
+    /// What has been printed already: no further word, and this exit code.
+    Told(u8),
     /// Nobody reads what is printed any more: exit code 1, and no further word.
     Unread,
 }
@@ -32,8 +32,9 @@ impl Failure {
     /// As the shell sees it.
     pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Told => 2,
+            Self::Usage(_) => 2,
             Self::Refused(_) | Self::Unread => 1,
+            Self::Told(code) => *code,
         }
     }
 }

@@ -70,7 +70,12 @@ enum Command {
     )]
     Serve,
     /// Read the configuration and name every fault in it
-    Check(Form),
+    #[command(
+        after_help = "Exit code 2: a fault in the configuration. Exit code 1: something that --live tried \
+                      failed.\n\nExamples:\n  portcullis check\n  \
+                      portcullis check --live --config /etc/portcullis/portcullis.toml"
+    )]
+    Check(check::Check),
     /// Add people, list and change them, set passwords, end sessions
     #[command(subcommand)]
     User(user::User),
@@ -146,7 +151,7 @@ impl Command {
             Self::Backup(backup) => waiting_for(backup.run(settings)),
             Self::Restore(restore) => waiting_for(restore.run(settings)),
             Self::Serve => serve::run(settings),
-            Self::Check(form) => check::run(settings, form),
+            Self::Check(check) => check.run(settings),
             Self::User(user) => waiting_for(user.run(settings)),
             Self::Session(session) => waiting_for(session.run(settings)),
             Self::Token(token) => waiting_for(token.run(settings)),
@@ -182,7 +187,7 @@ mod tests {
             ("serve", true),
             ("--config p.toml serve", true),
             ("serve --config p.toml", true),
-            ("check --json", true),
+            ("check --live --json", true),
             (
                 "demo --listen 127.0.0.1:1 --management-listen 127.0.0.1:2 --data-dir d",
                 true,

@@ -8,6 +8,7 @@
 mod doors;
 mod ending;
 mod front;
+mod inspection;
 mod redirect;
 mod reload;
 mod rooms;
@@ -25,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use self::front::Front;
+pub use self::inspection::{Finding, Grade, inspect};
 pub use self::rooms::{Offline, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};

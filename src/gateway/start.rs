@@ -345,7 +345,7 @@ fn open_office(
 }
 
 /// Every host that the gateway is asked for by name.
-fn hosts(config: &Config) -> Vec<&str> {
+pub(super) fn hosts(config: &Config) -> Vec<&str> {
     let named = config.panels.iter().filter_map(|panel| match &panel.host {
         PanelHost::Named(name) => Some(name.as_str()),
         PanelHost::External | PanelHost::Any => None,

@@ -1,10 +1,11 @@
 //! All panels, with what every worker shares of them: how they are reached, and how they are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use http::header::HOST;
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -18,6 +19,9 @@ use crate::shutdown::Shutdown;
 
 /// What a check reads of an answer at the most, in bytes: a connection that is read to its end serves again.
 const MOST_READ: usize = 64 * 1024;
+
+/// How long whoever tries a panel out waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The panels of a configuration. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -93,6 +97,30 @@ impl Panels {
         }
     }
 
+    /// Asks each of them once how it is, as the health check does, or for `/` where there is none; the
+    /// status that it answers, or why it is not well.
+    pub async fn try_each(&self) -> Vec<(Arc<Panel>, Result<StatusCode, String>)> {
+        let tasks = Shutdown::new();
+        let begun = self.all().map(|known| {
+            let (known, tasks) = (known.clone(), tasks.clone());
+            tasks.clone().spawn(async move {
+                let bounds = &known.panel.bounds;
+                let upstream = Upstream::new(known.connector, bounds, tasks);
+                let path = bounds.health.path.as_deref().unwrap_or("/");
+                let asking = ask(&upstream, &known.panel, path);
+                let answer = tokio::time::timeout(PATIENCE, asking).await;
+                let late = || Err(format!("no answer within {} seconds", PATIENCE.as_secs()));
+                let answer = answer.unwrap_or_else(|_| late());
+                (known.panel, answer)
+            })
+        });
+        let mut tried = Vec::new();
+        for asked in begun.collect::<Vec<_>>() {
+            tried.extend(asked.await);
+        }
+        tried
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Known> {
         self.known.iter()
     }
@@ -108,7 +136,7 @@ async fn watch(known: Known, path: String, tasks: Shutdown) {
             asked = tokio::time::timeout(every, ask(&upstream, &known.panel, &path)) => asked,
         };
         match asked {
-            Ok(Ok(())) => known.condition.succeeded(),
+            Ok(Ok(_)) => known.condition.succeeded(),
             Ok(Err(why)) => {
                 tracing::debug!(panel = known.panel.name, why, "the panel is not well");
                 known.condition.failed();
@@ -123,7 +151,7 @@ async fn watch(known: Known, path: String, tasks: Shutdown) {
 
 /// A panel is well that answers with less than 500. The check says who nobody is, so what it asks for
 /// tells it no more than a stranger.
-async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<(), String> {
+async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCode, String> {
     let mut request = Request::new(RequestBody::empty());
     *request.uri_mut() = path.parse::<Uri>().map_err(|fault| fault.to_string())?;
     let host = match &panel.upstream {
@@ -140,7 +168,7 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<(), Strin
     if status.is_server_error() {
         return Err(format!("it answered {status}"));
     }
-    Ok(())
+    Ok(status)
 }
 
 fn authority(upstream: &config::Upstream) -> String {

@@ -110,18 +110,39 @@ async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
         .await
         .map_err(|cause| match cause {
             // It was brought to a version that is not in the list.
-            MigrateError::VersionMissing(version) => StoreError::Newer {
-                path: path.to_owned(),
-                version,
-                known: VERSIONS
-                    .iter()
-                    .map(|(version, ..)| *version)
-                    .max()
-                    .unwrap_or(0),
-            },
+            MigrateError::VersionMissing(version) => newer(path, version),
             cause => StoreError::Migrate {
                 path: path.to_owned(),
                 cause,
             },
         })
+}
+
+/// Whether the tables are of a version that this program knows.
+pub(super) async fn is_known(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let version = sqlx::query_as("SELECT max(version) FROM _sqlx_migrations");
+    let (version,): (Option<i64>,) = version
+        .fetch_one(connection)
+        .await
+        .map_err(failed("reading the version of the tables"))?;
+    match version {
+        Some(version) if version > latest() => Err(newer(path, version)),
+        _ => Ok(()),
+    }
+}
+
+fn newer(path: &Path, version: i64) -> StoreError {
+    StoreError::Newer {
+        path: path.to_owned(),
+        version,
+        known: latest(),
+    }
+}
+
+fn latest() -> i64 {
+    let versions = VERSIONS.iter().map(|(version, ..)| *version);
+    versions.max().unwrap_or(0)
 }

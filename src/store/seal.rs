@@ -97,6 +97,16 @@ impl Seal {
         Ok(Secret::new(plain.to_vec()))
     }
 
+    /// Whether this is the key that a sealed word was sealed with.
+    pub(super) fn is_the_one(&self, word: &[u8]) -> Result<(), StoreError> {
+        self.open(PLACE, word).map(drop).map_err(|_| {
+            StoreError::Key(
+                "this is not the key that this database was made with; put the right one back"
+                    .to_owned(),
+            )
+        })
+    }
+
     /// A key for another purpose, from which the master key can't be told.
     pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
         let master = hmac::Key::new(hmac::HMAC_SHA256, self.master.expose());
@@ -112,12 +122,8 @@ impl Seal {
 impl Store {
     /// Leaves a sealed word in a new database, and tells at the next start when the key is another.
     pub(super) async fn check_seal(&self) -> Result<(), StoreError> {
-        const PLACE: &str = "seal_check";
-        let found: Option<(Vec<u8>,)> = sqlx::query_as("SELECT value FROM seal_check")
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(failed("reading the seal check"))?;
-        let Some((value,)) = found else {
+        let found = word_of(&self.readers).await;
+        let Some(value) = found.map_err(failed("reading the seal check"))? else {
             sqlx::query("INSERT INTO seal_check (only, value) VALUES (1, $1)")
                 .bind(self.seal.seal(PLACE, b"portcullis")?)
                 .execute(&self.writer)
@@ -125,13 +131,20 @@ impl Store {
                 .map_err(failed("writing the seal check"))?;
             return Ok(());
         };
-        self.seal.open(PLACE, &value).map(drop).map_err(|_| {
-            StoreError::Key(
-                "this is not the key that this database was made with; put the right one back"
-                    .to_owned(),
-            )
-        })
+        self.seal.is_the_one(&value)
     }
+}
+
+/// The place of the sealed word, by which a database knows its key.
+const PLACE: &str = "seal_check";
+
+/// The sealed word; a new database has none yet.
+pub(super) async fn word_of<'c>(
+    database: impl sqlx::SqliteExecutor<'c>,
+) -> Result<Option<Vec<u8>>, sqlx::Error> {
+    let word = sqlx::query_as("SELECT value FROM seal_check");
+    let found: Option<(Vec<u8>,)> = word.fetch_optional(database).await?;
+    Ok(found.map(|(value,)| value))
 }
 
 fn read_key(path: &Path) -> Result<Secret<String>, StoreError> {

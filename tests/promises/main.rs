@@ -24,6 +24,7 @@ mod race;
 mod reload;
 mod the_command_line;
 mod the_end;
+mod the_live_check;
 mod the_panel_side;
 mod the_start;
 mod the_way_in;

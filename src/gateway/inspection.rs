@@ -1,0 +1,201 @@
+//! Tries out what a configuration names before people do: the certificate and the panels.
+
+use std::time::Duration;
+
+use super::start::hosts;
+use crate::accept::certificate::{self, Certified};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Config, Tls};
+use crate::proxy::Panels;
+
+/// What came of trying one thing out.
+#[derive(Debug)]
+pub struct Finding {
+    /// In a word, like `panel shop`.
+    pub about: String,
+    pub grade: Grade,
+    /// For a person.
+    pub words: String,
+}
+
+/// How well it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    Ok,
+    /// It works, and somebody should know.
+    Warning,
+    /// The gateway would not start, or people would not get through it.
+    Failed,
+}
+
+/// Authorities renew a certificate earlier than this; whose is still the old one has forgotten it.
+const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// Loads the certificate, and asks every panel for a page. Changes nothing.
+pub async fn inspect(config: &Config) -> Vec<Finding> {
+    let clock = Clock::system();
+    let mut findings = vec![of_certificate(config, clock.wall())];
+    match Panels::new(&config.panels, &clock) {
+        Err(fault) => findings.push(Finding::new("panels", Grade::Failed, fault.to_string())),
+        Ok(panels) => {
+            for (panel, answer) in panels.try_each().await {
+                let about = format!("panel {}", panel.name);
+                let upstream = &panel.upstream;
+                findings.push(match answer {
+                    Ok(status) => Finding::new(
+                        about,
+                        Grade::Ok,
+                        format!("{upstream} answers, with {}", status.as_u16()),
+                    ),
+                    Err(why) => Finding::new(about, Grade::Failed, why),
+                });
+            }
+        }
+    }
+    findings
+}
+
+impl Finding {
+    /// What came of trying `about`.
+    pub fn new(about: impl Into<String>, grade: Grade, words: impl Into<String>) -> Self {
+        Self {
+            about: about.into(),
+            grade,
+            words: words.into(),
+        }
+    }
+}
+
+fn of_certificate(config: &Config, now: Timestamp) -> Finding {
+    let found = |grade, words: String| Finding::new("certificate", grade, words);
+    let Tls {
+        certificate, key, ..
+    } = &config.tls;
+    if config.tls.development && !certificate.exists() && !key.exists() {
+        let place = certificate.display();
+        return found(
+            Grade::Warning,
+            format!("{place} is not there yet; serve makes a development certificate"),
+        );
+    }
+    // Where a proxy does TLS, its certificate is what people see.
+    let hosts = match config.gateway.listen.is_empty() {
+        true => Vec::new(),
+        false => hosts(config),
+    };
+    match certificate::examine(certificate, key, &hosts, now) {
+        Err(fault) => found(Grade::Failed, fault.to_string()),
+        Ok(certified) => {
+            let (grade, words) = judged(&certified, &hosts, now);
+            found(grade, format!("{}: {words}", certificate.display()))
+        }
+    }
+}
+
+/// The worst that there is to say.
+fn judged(certified: &Certified, hosts: &[&str], now: Timestamp) -> (Grade, String) {
+    if certified.is_early {
+        let words = "it is not valid yet; is the clock of this machine right?";
+        return (Grade::Failed, words.to_owned());
+    }
+    if !certified.not_for.is_empty() {
+        let names = certified.not_for.join(", ");
+        return (Grade::Failed, format!("it is not for {names}"));
+    }
+    let Some(until) = certified.until else {
+        let words = "when it ends can't be told";
+        return (Grade::Warning, words.to_owned());
+    };
+    let date = until.rfc3339();
+    if until < now {
+        return (
+            Grade::Failed,
+            format!("it has expired on {date}; renew it, which the gateway takes up while it runs"),
+        );
+    }
+    let days = until.since(now).as_secs() / (24 * 60 * 60);
+    if until.since(now) < SOON {
+        return (
+            Grade::Warning,
+            format!("it expires on {date}, in {days} days; renew it"),
+        );
+    }
+    let names = match hosts {
+        [] => String::new(),
+        hosts => format!("for {}, ", hosts.join(", ")),
+    };
+    if certified.is_public {
+        (Grade::Ok, format!("{names}until {date}"))
+    } else {
+        let words = format!(
+            "{names}until {date}; no public authority signed it, so browsers warn that do not know yours"
+        );
+        (Grade::Warning, words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_told() {
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let good = Certified {
+            until: Some(now.plus(60 * day)),
+            is_early: false,
+            not_for: Vec::new(),
+            is_public: true,
+        };
+        let judge = |certified: &Certified| judged(certified, &["a.example"], now);
+        let (grade, words) = judge(&good);
+        assert_eq!(grade, Grade::Ok);
+        assert_eq!(words, "for a.example, until 2027-03-16T08:00:00Z");
+        let until = |time| Certified {
+            until: time,
+            ..good.clone()
+        };
+        for (certified, grade, word) in [
+            (
+                until(Some(now.plus(13 * day))),
+                Grade::Warning,
+                "in 13 days",
+            ),
+            (
+                until(Some(Timestamp::from_millis(0))),
+                Grade::Failed,
+                "expired on 1970",
+            ),
+            (until(None), Grade::Warning, "can't be told"),
+            (
+                Certified {
+                    is_public: false,
+                    ..good.clone()
+                },
+                Grade::Warning,
+                "no public authority",
+            ),
+            (
+                Certified {
+                    not_for: vec!["b.example".to_owned()],
+                    ..good.clone()
+                },
+                Grade::Failed,
+                "not for b.example",
+            ),
+            (
+                Certified {
+                    is_early: true,
+                    ..good.clone()
+                },
+                Grade::Failed,
+                "not valid yet",
+            ),
+        ] {
+            let (found, words) = judge(&certified);
+            assert_eq!(found, grade, "{words}");
+            assert!(words.contains(word), "{words}");
+        }
+    }
+}
