@@ -239,7 +239,11 @@ impl Body for ResponseBody {
         if self.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(io::Error::other("the session has ended"))));
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            // Dropped, as those of requests are: a panel could set the gateway's cookie in them.
+            Some(Ok(frame)) if frame.is_trailers() => None,
+            frame => frame,
+        };
         self.has_ended = frame.is_none();
         Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
     }

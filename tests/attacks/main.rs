@@ -18,6 +18,7 @@ mod attack;
 mod class_a;
 mod class_b;
 mod class_b_proxies;
+mod class_c;
 mod class_d;
 mod class_e;
 mod class_f;

@@ -2,7 +2,7 @@
 //!
 //! What it does is in the path: `/echo…` answers with the request, `/events` streams without end,
 //! `/poll` never answers, `/blob?bytes=N` sends zeroes, `/sink` counts a body, `/slow-read` takes a
-//! body without answering, `/early-read` and `/early-stall` answer first and then read on or not, `/ws` is a WebSocket that echoes and ticks, and `/odd/…` answers oddly.
+//! body without answering, `/early-read` and `/early-stall` answer first and then read on or not, `/ws` is a WebSocket that echoes and ticks, and `/odd/…` and `/odd-open/…` answer oddly.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -102,7 +102,8 @@ impl Panel {
         *self.record.open.lock().unwrap()
     }
 
-    /// What `/odd/NAME` answers, byte for byte; the connection is closed after it.
+    /// What `/odd/NAME` and `/odd-open/NAME` answer, byte for byte; the first closes the connection
+    /// after it, the other goes on.
     pub fn answers_oddly(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let mut odd = self.record.odd.lock().unwrap();
         odd.insert(format!("/odd/{name}"), bytes.as_ref().to_vec());
@@ -244,6 +245,11 @@ impl Panel {
             "/ws" => {
                 let key = seen.all("sec-websocket-key").first()?.to_string();
                 websocket::serve(stream, &key, buffer).await
+            }
+            path if path.starts_with("/odd-open/") => {
+                let name = path.replace("/odd-open/", "/odd/");
+                let odd = self.record.odd.lock().unwrap().get(&name).cloned()?;
+                stream.write_all(&odd).await.ok()
             }
             path if path.starts_with("/odd/") => {
                 let odd = self.record.odd.lock().unwrap().get(path).cloned()?;

@@ -8,8 +8,9 @@ mod pool;
 
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::response::Parts;
-use http::{Method, Request};
+use http::{HeaderMap, HeaderName, Method, Request};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -118,6 +119,7 @@ impl Upstream {
         request: Request<RequestBody>,
         progress: &Progress,
     ) -> Result<Answer, (UpstreamError, Option<Request<RequestBody>>)> {
+        let mut is_bound = binds_connection(request.headers(), &AUTHORIZATION);
         let sent = {
             let sending = sender.send(request);
             let mut sending = std::pin::pin!(sending);
@@ -134,7 +136,8 @@ impl Upstream {
         match sent {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                let connection = self.pool.lease(sender);
+                is_bound |= binds_connection(&head.headers, &WWW_AUTHENTICATE);
+                let connection = self.pool.lease(sender, !is_bound);
                 Ok(Answer {
                     head,
                     body,
@@ -197,6 +200,17 @@ fn is_reset(fault: &hyper::Error) -> bool {
             )
         })
 }
+
+/// Whether a panel knows people by their connection from here on, as NTLM and Negotiate do (RFC 4559
+/// §6): nobody else may be served on it.
+fn binds_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let mut words = value.as_bytes().split(|byte| b" ,".contains(byte));
+        words.any(|word| BINDING.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    })
+}
+
+const BINDING: [&[u8]; 2] = [b"NTLM", b"Negotiate"];
 
 /// RFC 9110 §9.2.1, of those that are forwarded.
 fn is_safe(method: &Method) -> bool {

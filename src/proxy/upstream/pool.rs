@@ -42,10 +42,12 @@ pub(super) struct Sender {
     pub(super) _connection: DropGuard,
 }
 
-/// A connection in use, that can serve again after its answer.
+/// A connection in use.
 #[derive(Debug)]
 pub(in crate::proxy) struct Lease {
     sender: Sender,
+    /// It can serve others after its answer.
+    is_for_all: bool,
     pool: Pool,
 }
 
@@ -101,9 +103,10 @@ impl Pool {
         None
     }
 
-    pub(super) fn lease(&self, sender: Sender) -> Lease {
+    pub(super) fn lease(&self, sender: Sender, is_for_all: bool) -> Lease {
         Lease {
             sender,
+            is_for_all,
             pool: self.clone(),
         }
     }
@@ -132,7 +135,14 @@ impl Lease {
     /// Puts the connection back once the request is sent as well, which an answer may come before; not
     /// at all if it closes, or if the session ends first.
     pub(in crate::proxy) fn give_back(self, exchange: &Exchange) {
-        let Self { mut sender, pool } = self;
+        let Self {
+            mut sender,
+            is_for_all,
+            pool,
+        } = self;
+        if !is_for_all {
+            return;
+        }
         if sender.requests.is_ready() {
             return pool.put(sender);
         }
