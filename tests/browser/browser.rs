@@ -10,6 +10,8 @@ use crate::webdriver::WebDriver;
 /// One browser with a profile of its own.
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
+    /// Pages may run scripts.
+    pub(crate) has_scripts: bool,
 }
 
 /// One of its windows.
@@ -18,8 +20,22 @@ pub(crate) struct Window(String);
 impl Browser {
     pub(crate) async fn start() -> Self {
         Self {
-            driver: WebDriver::start().await,
+            driver: WebDriver::start(json!({})).await,
+            has_scripts: true,
         }
+    }
+
+    /// One whose owner lets no page run a script.
+    pub(crate) async fn start_without_scripts() -> Self {
+        const PROBE: &str = "data:text/html,<p id=is>off</p><script>is.textContent='on'</script>";
+        let preferences = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        let browser = Self {
+            driver: WebDriver::start(preferences).await,
+            has_scripts: false,
+        };
+        browser.go(PROBE).await;
+        assert_eq!(browser.text("#is").await, "off");
+        browser
     }
 
     /// Types an address.

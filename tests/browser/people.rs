@@ -9,9 +9,18 @@ const ADA: &str = "/.portcullis/users/ada";
 
 #[tokio::test]
 async fn an_administrator_adds_somebody_sets_a_password_and_ends_it() {
+    goes_the_whole_way(Browser::start().await).await;
+}
+
+#[tokio::test]
+async fn without_scripts_it_is_the_same() {
+    goes_the_whole_way(Browser::start_without_scripts().await).await;
+}
+
+async fn goes_the_whole_way(browser: Browser) {
     let demo = Demo::start().await;
     let link = demo.link().await.expect("a link at the first start");
-    let admin = User::set_up(ADMIN, &link).await;
+    let admin = User::set_up_in(browser, ADMIN, &link).await;
     let browser = &admin.browser;
     let hers = adds_somebody(browser, &demo).await;
     let ada = User::set_up("ada", &hers).await;
@@ -20,10 +29,11 @@ async fn an_administrator_adds_somebody_sets_a_password_and_ends_it() {
     ada.browser.is_at("/.portcullis/login").await;
     gives_a_suggested_password(browser).await;
     album::keep(browser, "11-user").await;
+    removes_her(browser).await;
     browser.go(&demo.url("/.portcullis/audit")).await;
     let audit = browser.text("ol.sessions").await;
     assert!(
-        audit.contains("password-set") && audit.contains("ada"),
+        audit.contains("user-removed") && audit.contains("ada"),
         "{audit}"
     );
     album::keep(browser, "13-audit").await;
@@ -63,4 +73,15 @@ async fn gives_a_suggested_password(browser: &Browser) {
     browser
         .says(".notice", |text| text.contains("The password is set."))
         .await;
+}
+
+async fn removes_her(browser: &Browser) {
+    browser.press("Remove").await;
+    album::keep(browser, "12-user-removal").await;
+    browser.press("Remove for good").await;
+    browser.is_at("/.portcullis/users").await;
+    let told = browser
+        .says(".notice", |text| text.contains("removed"))
+        .await;
+    assert!(told.contains("every session"), "{told}");
 }

@@ -19,9 +19,14 @@ pub(crate) struct User {
 impl User {
     /// Goes from a set-up link to the first page of the panel.
     pub(crate) async fn set_up(name: &str, link: &str) -> Self {
+        Self::set_up_in(Browser::start().await, name, link).await
+    }
+
+    /// The same in this browser.
+    pub(crate) async fn set_up_in(browser: Browser, name: &str, link: &str) -> Self {
         let mut user = Self {
             name: name.to_owned(),
-            browser: Browser::start().await,
+            browser,
             app: App::default(),
             recovery_codes: Vec::new(),
         };

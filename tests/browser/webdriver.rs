@@ -51,8 +51,8 @@ impl Refusal {
 }
 
 impl WebDriver {
-    /// Starts both, with a profile that nobody has used.
-    pub(crate) async fn start() -> Self {
+    /// Starts both, with a profile that nobody has used but for these preferences.
+    pub(crate) async fn start(preferences: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (process, port) = eventually("the driver to start", || spawn(folder.path())).await;
         let mut driver = Self {
@@ -61,18 +61,18 @@ impl WebDriver {
             port,
             session: String::new(),
         };
-        driver.session = driver.new_session().await;
+        driver.session = driver.new_session(preferences).await;
         driver
     }
 
-    async fn new_session(&self) -> String {
+    async fn new_session(&self, preferences: Value) -> String {
         let profile = self.folder.path().join("profile");
         let capabilities = json!({
             "browserName": "chrome",
             // The demo makes its certificate on the spot.
             "acceptInsecureCerts": true,
             "goog:loggingPrefs": { "browser": "ALL" },
-            "goog:chromeOptions": { "args": [
+            "goog:chromeOptions": { "prefs": preferences, "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                 "--disable-dev-shm-usage", "--disable-background-networking",
                 "--disable-component-update", "--disable-sync", "--window-size=1280,900",

@@ -222,12 +222,16 @@ fn ending(view: &User<'_>) -> Markup {
             h2 id="ending" { "Disable or remove" }
             p {
                 "Somebody who is disabled can't sign in, and has no session. "
-                "Removing can't be undone; the audit list keeps what was done."
+                "Removing can't be undone."
             }
             div class="act" {
                 @if view.disabled { (button(view, "enable", "quiet", "Enable")) }
                 @else { (button(view, "disable", "danger", "Disable")) }
-                (button(view, "remove", "danger", "Remove"))
+            }
+            details {
+                summary { "Remove" }
+                p { "Nothing of " strong class="name" { (view.name) } " is left but what the audit list tells." }
+                (button(view, "remove", "danger", "Remove for good"))
             }
         }
     }
