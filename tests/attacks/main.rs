@@ -19,6 +19,7 @@ mod class_a;
 mod class_b;
 mod class_b_proxies;
 mod class_c;
+mod class_c_shared;
 mod class_d;
 mod class_e;
 mod class_f;
