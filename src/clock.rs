@@ -131,6 +131,14 @@ fn boot_millis() -> i64 {
         .saturating_add(at.tv_nsec / 1_000_000)
 }
 
+/// CLOCK_MONOTONIC in microseconds: systemd tells by it which reload an answer is to (sd_notify(3)).
+pub fn monotonic_micros() -> i64 {
+    let at = clock_gettime(ClockId::Monotonic);
+    at.tv_sec
+        .saturating_mul(1_000_000)
+        .saturating_add(at.tv_nsec / 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::House;
 use super::front::Front;
+use super::supervisor::{self, State};
 use crate::accept::tls::Certificates;
 use crate::config::{Config, Live};
 use crate::model::{Action, Actor, Event};
@@ -62,6 +63,9 @@ impl Reload {
                 _ = asked => true,
                 () = tokio::time::sleep(LOOK) => false,
             };
+            if is_asked {
+                supervisor::tell(State::Reloading);
+            }
             let (new_file, new_pair) = (self.mark_of_file(), self.mark_of_pair());
             if is_asked || new_file != file {
                 self.take_up_configuration().await;
@@ -70,6 +74,10 @@ impl Reload {
                 self.take_up_certificates();
             }
             (file, pair) = (new_file, new_pair);
+            if is_asked {
+                // Also with the old configuration, when the new one is faulty.
+                supervisor::tell(State::Ready);
+            }
         }
     }
 

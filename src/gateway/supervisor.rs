@@ -7,11 +7,15 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+use crate::clock;
+
 /// What there is to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// It can be connected to.
     Ready,
+    /// It was asked to take up a changed configuration; `Ready` follows.
+    Reloading,
     /// It ends: nothing new is taken.
     Stopping,
 }
@@ -21,16 +25,20 @@ pub(super) fn tell(state: State) {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) else {
         return;
     };
-    if let Err(fault) = send(&socket, state.as_str()) {
+    if let Err(fault) = send(&socket, &state.message()) {
         tracing::warn!(%fault, "can't tell the supervisor about the state of the gateway");
     }
 }
 
 impl State {
-    fn as_str(self) -> &'static str {
+    fn message(self) -> String {
         match self {
-            Self::Ready => "READY=1",
-            Self::Stopping => "STOPPING=1",
+            Self::Ready => "READY=1".to_owned(),
+            Self::Reloading => {
+                let now = clock::monotonic_micros();
+                format!("RELOADING=1\nMONOTONIC_USEC={now}")
+            }
+            Self::Stopping => "STOPPING=1".to_owned(),
         }
     }
 }

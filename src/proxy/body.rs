@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ struct State {
     begun: Instant,
     /// Milliseconds after `begun` at which the body last moved on or ended.
     moved: AtomicU64,
+    /// More of the body is waited for, which is the client's to send.
+    waits_for_client: AtomicBool,
     fault: AtomicU8,
 }
 
@@ -79,13 +81,17 @@ impl Progress {
         Self(Arc::new(State {
             begun: Instant::now(),
             moved: AtomicU64::new(0),
+            waits_for_client: AtomicBool::new(false),
             fault: AtomicU8::new(0),
         }))
     }
 
-    /// When the request last moved on: from then on the panel is waited for.
-    pub(super) fn last_moved(&self) -> Instant {
-        self.0.begun + Duration::from_millis(self.0.moved.load(Ordering::Relaxed))
+    /// Since when the panel is waited for: the moment at which the request last moved on. `None` while
+    /// it is the client that is waited for.
+    pub(super) fn panel_awaited_since(&self) -> Option<Instant> {
+        let moved = Duration::from_millis(self.0.moved.load(Ordering::Relaxed));
+        let waits_for_client = self.0.waits_for_client.load(Ordering::Relaxed);
+        (!waits_for_client).then(|| self.0.begun + moved)
     }
 
     pub(super) fn client_fault(&self) -> Option<BodyFault> {
@@ -99,6 +105,7 @@ impl Progress {
     }
 
     fn moved_on(&self) {
+        self.0.waits_for_client.store(false, Ordering::Relaxed);
         let millis = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.moved.store(millis, Ordering::Relaxed);
     }
@@ -174,6 +181,8 @@ impl ClientBody {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if !self.is_waiting {
             self.is_waiting = true;
+            let waits = &self.progress.0.waits_for_client;
+            waits.store(true, Ordering::Relaxed);
             self.idle.as_mut().reset(Instant::now() + self.patience);
         }
         ready!(self.idle.as_mut().poll(cx));

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -143,6 +144,34 @@ async fn a_body_that_is_too_long_is_refused_before_or_while_it_is_sent() {
         seen.iter().all(|seen| seen.body.is_empty()),
         "no whole body"
     );
+}
+
+#[tokio::test]
+async fn each_panel_has_its_own_patience() {
+    let (patient, hasty) = (Panel::start().await, Panel::start().await);
+    let more = format!(
+        "{RULES}[[panel]]\nname = \"hasty\"\nhost = \"second.test\"\n\
+         answer_timeout = \"1s\"\nidle_timeout = \"1s\"\nupstream = \"http://127.0.0.1:{}\"\n",
+        hasty.port
+    );
+    let gateway = Gateway::with(&patient, "", &more).await;
+    let ada = gateway.person("ada", "operator").await;
+    let cookie = ada.cookie();
+    let host = ["Host: second.test", cookie.as_str()];
+    let answer = ada.connect().await.get("/poll", &host).await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.json()["panel"], "hasty");
+    let slow = format!("POST /sink HTTP/1.1\r\nHost: second.test\r\n{cookie}\r\n");
+    let mut wire = ada.connect().await;
+    wire.send(format!("{slow}Content-Length: 9\r\n\r\nab"))
+        .await;
+    assert_eq!(wire.answer().await.status, 408);
+    // The other one waits on.
+    let mut waiting = ada.connect().await;
+    let poll = format!("GET /poll HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n");
+    waiting.send(poll).await;
+    let answer = tokio::time::timeout(Duration::from_secs(4), waiting.try_head()).await;
+    assert!(answer.is_err(), "{answer:?}");
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! The command line, with a gateway and without one.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
-use crate::support::free_port;
 use crate::support::gateway::{Gateway, binary, command};
 use crate::support::panel::Panel;
 use crate::support::person::PASSWORD;
+use crate::support::{SOON, free_port};
 
 /// A configuration in a folder, which no gateway runs on.
 struct Alone {
@@ -421,6 +424,28 @@ fn without_a_terminal_nothing_is_asked() {
     assert_eq!(code(&output), 1);
     assert!(out(&output).contains("user-added"), "{output:?}");
     assert!(told(&output).contains("no gateway runs"), "{output:?}");
+}
+
+#[tokio::test]
+async fn the_audit_list_is_followed_while_the_gateway_runs() {
+    let panel = Panel::start().await;
+    let gateway = Gateway::in_front_of(&panel).await;
+    let mut following = binary();
+    following.args(["audit", "list", "--follow", "--json", "--config"]);
+    following.arg(gateway.config()).stdout(Stdio::piped());
+    let mut child = following.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || lines.for_each(|line| tell.send(line.unwrap()).unwrap_or_default()));
+    for name in ["first", "second"] {
+        gateway.operator(&["user", "add", name, "--role", "operator"]);
+        let line = told.recv_timeout(SOON).unwrap();
+        let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let seen = (entry["action"].as_str(), entry["subject"].as_str());
+        assert_eq!(seen, (Some("user-added"), Some(name)));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -94,6 +94,15 @@ async fn the_supervisor_is_told_and_its_listeners_are_taken() {
     assert_eq!(hear(), "READY=1");
     let mut wire = soon("the one who waited", waiting).await.unwrap();
     assert_eq!(wire.get("/static/a", &[]).await.status, 200);
+    // A reload is told twice, for `Type=notify-reload`.
+    gateway.hang_up();
+    let reloading = hear();
+    let micros = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+    assert!(
+        micros.is_some_and(|micros| micros.parse::<u64>().is_ok()),
+        "{reloading}"
+    );
+    assert_eq!(hear(), "READY=1");
     assert_eq!(gateway.stop().await, 0);
     assert_eq!(hear(), "STOPPING=1");
 }

@@ -126,7 +126,7 @@ impl Upstream {
             loop {
                 match timeout(LOOK, sending.as_mut()).await {
                     Ok(sent) => break sent,
-                    Err(_) if progress.last_moved() + self.answer < Instant::now() => {
+                    Err(_) if self.is_late(progress) => {
                         return Err((UpstreamError::NoAnswer, None));
                     }
                     Err(_) => {}
@@ -149,6 +149,12 @@ impl Upstream {
                 Err((UpstreamError::Exchange(fault.into_error()), unsent))
             }
         }
+    }
+
+    /// The panel has been waited for longer than it may take.
+    fn is_late(&self, progress: &Progress) -> bool {
+        let since = progress.panel_awaited_since();
+        since.is_some_and(|since| since + self.answer < Instant::now())
     }
 
     async fn connect(&self) -> Result<Sender, UpstreamError> {
