@@ -210,6 +210,7 @@ fn draw(
         role: user.role,
         email: user.email.as_deref(),
         disabled: user.disabled,
+        locked: person.locked,
         is_me: user.id == me.user().id,
         has_password: person.has_password,
         has_factor: !person.second_factors.is_empty(),

@@ -177,6 +177,7 @@ fn draw(desk: &Desk, me: &Session, people: &[Person], shown: &Shown<'_>) -> Mark
             role: person.user.role.as_str(),
             email: person.user.email.as_deref(),
             disabled: person.user.disabled,
+            locked: person.locked,
             has_factor: !person.second_factors.is_empty(),
             sessions: desk.sessions.of(person.user.id).len(),
         })

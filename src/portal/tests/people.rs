@@ -2,7 +2,9 @@
 
 use super::browser::{Browser, House, Seen};
 use super::journeys::set_up;
-use crate::model::Role;
+use crate::clock::Timestamp;
+use crate::model::{Guess, Role};
+use crate::store::Failures;
 
 const USERS: &str = "/.portcullis/users";
 const ADA: &str = "/.portcullis/users/ada";
@@ -255,4 +257,28 @@ async fn the_audit_list_is_read_back_to_its_beginning() {
         .await;
     assert!(oldest.body.contains("user-added · root"), "{oldest:?}");
     assert!(!oldest.body.contains("?before="), "nothing is older");
+}
+
+#[tokio::test]
+async fn who_is_locked_is_shown_until_a_new_password() {
+    let house = House::new().await;
+    let mut root = root(&house).await;
+    house.signed_in("ada").await;
+    let badge = ">locked</span>";
+    assert!(!root.get(ADA).await.body.contains(badge));
+    let failures = Failures {
+        user: house.user("ada").await.id,
+        guess: Guess::Password,
+        failed: 10,
+        window_ends: Timestamp::from_millis(0),
+        in_a_row: 100,
+        locked: true,
+    };
+    house.store.keep_failures(&[failures]).await.unwrap();
+    for path in [USERS, ADA] {
+        assert!(root.get(path).await.body.contains(badge), "{path}");
+    }
+    let fields = [("new_password", "marble gondola seven")];
+    assert_eq!(act(&mut root, "password", &fields).await.status, 200);
+    assert!(!root.get(ADA).await.body.contains(badge));
 }

@@ -18,6 +18,8 @@ pub(in crate::portal) struct User<'a> {
     pub(in crate::portal) role: Role,
     pub(in crate::portal) email: Option<&'a str>,
     pub(in crate::portal) disabled: bool,
+    /// By failed sign-ins in a row.
+    pub(in crate::portal) locked: bool,
     pub(in crate::portal) is_me: bool,
     pub(in crate::portal) has_password: bool,
     pub(in crate::portal) has_factor: bool,
@@ -57,6 +59,13 @@ pub(in crate::portal) fn user(view: &User<'_>) -> Markup {
                 (view.role)
                 @if let Some(email) = view.email { " · " (email) }
                 @if view.disabled { " " span class="badge bad" { "disabled" } }
+                @if view.locked { " " span class="badge bad" { "locked" } }
+            }
+            @if view.locked {
+                p class="hint" {
+                    "Too many sign-ins failed in a row. A new password, a one-time link or a reset of the \
+                     second factor lets " (view.name) " in again; open sessions go on."
+                }
             }
             @if let Some(url) = view.setup_url { (link(url)) }
             (sessions(view))

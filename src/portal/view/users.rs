@@ -28,6 +28,7 @@ pub(in crate::portal) struct Row<'a> {
     pub(in crate::portal) role: &'a str,
     pub(in crate::portal) email: Option<&'a str>,
     pub(in crate::portal) disabled: bool,
+    pub(in crate::portal) locked: bool,
     pub(in crate::portal) has_factor: bool,
     pub(in crate::portal) sessions: usize,
 }
@@ -80,6 +81,7 @@ fn person(row: &Row<'_>) -> Markup {
                 p class="device" {
                     (row.name) " "
                     @if row.disabled { span class="badge bad" { "disabled" } }
+                    @if row.locked { " " span class="badge bad" { "locked" } }
                 }
                 dl {
                     div { dt { "Role" } dd { (row.role) } }
