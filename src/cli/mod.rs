@@ -65,7 +65,8 @@ enum Command {
     Init(init::Init),
     /// Run the gateway
     #[command(
-        after_help = "SIGTERM ends it in good order. RUST_LOG says how much it tells, on the standard error.\n\n\
+        after_help = "SIGTERM ends it in good order, SIGHUP has it read its configuration and certificate again. \
+                      It tells what happens on the standard error, as [log] says, or RUST_LOG.\n\n\
                       Example:\n  portcullis serve --config /etc/portcullis/portcullis.toml"
     )]
     Serve,
