@@ -3,6 +3,8 @@
 //! Everything that two parsers read differently is refused here, on the raw bytes, before hyper
 //! normalises it away: line ends, a `#` in the target, repeated `Host`, two ways to frame a body.
 
+use memchr::memchr;
+
 use super::fault::HeadFault;
 use super::framing::Framing;
 use super::request_line::{RequestLine, Version};
@@ -61,7 +63,7 @@ impl HeadReader {
 
     /// Judges one line without its end; `true` when it is the empty one after the fields.
     fn line(&mut self, line: &[u8]) -> Result<bool, HeadFault> {
-        if line.contains(&b'\r') {
+        if memchr(b'\r', line).is_some() {
             return Err(HeadFault::BareCarriageReturn);
         }
         match (&self.request, line.is_empty()) {
@@ -96,7 +98,7 @@ impl HeadReader {
 
 /// The first `wanted` at or after `from`.
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
-    let position = bytes.get(from..)?.iter().position(|&byte| byte == wanted)?;
+    let position = memchr(wanted, bytes.get(from..)?)?;
     Some(from + position)
 }
 
@@ -111,7 +113,11 @@ impl Fields {
             return Err(HeadFault::FieldSyntax);
         }
         let value = rest.strip_prefix(b":").unwrap_or(rest);
-        if value.iter().any(|&byte| is_control(byte)) {
+        // Without an early end, so that many bytes are looked at at once.
+        if value
+            .iter()
+            .fold(false, |bad, &byte| bad | is_control(byte))
+        {
             return Err(HeadFault::FieldCharacter);
         }
         self.count += 1;
@@ -165,7 +171,8 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// RFC 9110 §5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
+        | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
 /// What no field value may hold (RFC 9110 §5.5).

@@ -139,7 +139,8 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
         Poll::Pending
     }
 
-    /// Reads a head to its end. Ready without a change of phase is the end of the input.
+    /// Reads a head to its end. Ready without a change of phase is the end of the input. A head that
+    /// comes in one piece, as most do, is in `buf` then; any other still has to pass.
     fn poll_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let Phase::Head(reader) = &mut self.phase else {
@@ -156,7 +157,15 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
                     return Poll::Ready(Ok(()));
                 }
             }
-            match self.poll_stash(cx, buf)? {
+            let before = buf.filled().len();
+            let polled = if self.stash.is_empty() {
+                let polled = Pin::new(&mut self.io).poll_read(cx, buf)?;
+                polled.map(|()| self.take_in(buf, before))
+            } else {
+                self.poll_stash(cx, buf)?
+            };
+            match polled {
+                Poll::Ready(_) if buf.filled().len() > before => return Poll::Ready(Ok(())),
                 Poll::Ready(0) if self.stash.is_empty() => return Poll::Ready(Ok(())),
                 Poll::Ready(0) => self.refuse(HeadFault::Incomplete),
                 Poll::Ready(_) => {}
@@ -170,6 +179,27 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
                 }
             }
         }
+    }
+
+    /// Judges what was read behind `before`: a whole head that may pass stays there, and all else goes
+    /// into the stash. Returns the bytes read.
+    fn take_in(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> usize {
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        let count = fresh.len();
+        let whole = match self.refusing {
+            None => HeadReader::default().read(fresh).ok().flatten(),
+            Some(_) => None,
+        };
+        let kept = whole.as_ref().map_or(0, |head| head.length);
+        let rest = fresh.get(kept..).unwrap_or_default();
+        self.stash.extend_from_slice(rest);
+        buf.set_filled(before + kept);
+        if let Some(head) = whole {
+            self.rest();
+            self.passed += 1;
+            self.phase = Phase::Body(head.framing);
+        }
+        count
     }
 
     /// Starts the clock for what is being waited for, unless it runs.
@@ -287,8 +317,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadCheck<S> {
                     return this.poll_held(cx, buf);
                 }
                 Phase::Head(_) => {
+                    let before = buf.filled().len();
                     ready!(this.poll_head(cx, buf))?;
-                    if matches!(this.phase, Phase::Head(_)) {
+                    if matches!(this.phase, Phase::Head(_)) || buf.filled().len() > before {
                         return Poll::Ready(Ok(()));
                     }
                 }

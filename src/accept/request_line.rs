@@ -95,7 +95,8 @@ fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 
 /// Characters that a target may hold as they are (RFC 3986 §3.3 and §3.4).
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%?".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'/' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$'
+        | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'%' | b'?')
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     raw: String,
-    /// The texts that panels may see in it, the raw one first; without folded letter case.
-    readings: Vec<String>,
+    /// Other texts that panels may see in it; without folded letter case. Most paths have none.
+    others: Vec<String>,
     is_canonical: bool,
 }
 
@@ -51,22 +51,15 @@ impl Path {
         check_characters(raw)?;
         check_characters(&decoded)?;
         check_segments(&decoded)?;
-        let mut readings = vec![raw.to_owned()];
-        for base in [raw, &decoded] {
-            for cut in [base.to_owned(), without_parameters(base)] {
-                for text in [with_merged_slashes(&cut), cut] {
-                    if !readings.contains(&text) {
-                        readings.push(text);
-                    }
-                }
-            }
-        }
-        let is_canonical =
-            !decoded.contains("//") && !decoded.contains(';') && !has_encoded_slash(raw);
+        let has_one_segmentation = !decoded.contains("//") && !decoded.contains(';');
+        let is_plain = has_one_segmentation && !raw.contains('%');
         Ok(Self {
             raw: raw.to_owned(),
-            readings,
-            is_canonical,
+            others: match is_plain {
+                true => Vec::new(),
+                false => other_readings(raw, &decoded),
+            },
+            is_canonical: has_one_segmentation && !has_encoded_slash(raw),
         })
     }
 
@@ -83,7 +76,8 @@ impl Path {
 
     /// The texts that panels may see in it.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
-        self.readings.iter().map(String::as_str)
+        let others = self.others.iter().map(String::as_str);
+        std::iter::once(self.raw.as_str()).chain(others)
     }
 
     /// Whether some reading lies at or below `prefix`, given without a slash at its end, in any
@@ -91,6 +85,20 @@ impl Path {
     pub fn may_lie_below(&self, prefix: &str) -> bool {
         self.readings().any(|text| lies_below(text, prefix, true))
     }
+}
+
+fn other_readings(raw: &str, decoded: &str) -> Vec<String> {
+    let mut readings: Vec<String> = Vec::new();
+    for base in [raw, decoded] {
+        for cut in [base.to_owned(), without_parameters(base)] {
+            for text in [with_merged_slashes(&cut), cut] {
+                if text != raw && !readings.contains(&text) {
+                    readings.push(text);
+                }
+            }
+        }
+    }
+    readings
 }
 
 /// Whether `text` is `prefix`, or continues it after a slash.

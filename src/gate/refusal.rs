@@ -40,7 +40,7 @@ fn to_login(target: &Target) -> Response {
     // What was to be posted is lost with the redirect, so it leads to the start instead.
     let next = [Method::GET, Method::HEAD]
         .contains(target.method())
-        .then(|| NextPath::parse(&target.path_and_query()))
+        .then(|| NextPath::parse(target.path_and_query().as_str()))
         .flatten()
         .unwrap_or_else(NextPath::home);
     let location = format!("/.portcullis/login?next={}", in_query(next.as_str()));

@@ -7,7 +7,8 @@
 
 use http::header::{ALLOW, CONNECTION, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 
 use super::path::Path;
@@ -19,7 +20,8 @@ pub struct Target {
     pub(super) method: Method,
     pub(super) host: Host,
     pub(super) path: Path,
-    pub(super) query: Option<String>,
+    /// Byte for byte as the browser sent them.
+    path_and_query: PathAndQuery,
     pub(super) websocket: bool,
 }
 
@@ -53,7 +55,7 @@ impl Target {
             method,
             host,
             path,
-            query: parts.uri.query().map(str::to_owned),
+            path_and_query: path_and_query(&parts.uri)?,
             websocket,
         })
     }
@@ -74,11 +76,8 @@ impl Target {
     }
 
     /// Path and query, byte for byte as the browser sent them.
-    pub fn path_and_query(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}?{query}", self.path.as_str()),
-            None => self.path.as_str().to_owned(),
-        }
+    pub fn path_and_query(&self) -> &PathAndQuery {
+        &self.path_and_query
     }
 
     /// Whether the request asks to become a WebSocket.
@@ -114,6 +113,16 @@ impl Host {
     /// Lower case, without port and closing dot.
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+}
+
+/// A target in absolute form may have no path, which is `/` (RFC 9110 §4.2.3).
+fn path_and_query(uri: &Uri) -> Result<PathAndQuery, Problem> {
+    match uri.path_and_query() {
+        Some(text) if text.as_str().starts_with('/') => Ok(text.clone()),
+        Some(text) => PathAndQuery::try_from(format!("/{text}"))
+            .map_err(|_| bad_request("the target can't be read")),
+        None => Ok(PathAndQuery::from_static("/")),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
@@ -20,13 +21,7 @@ const MANAGEMENT_TOKEN: &str = "pct_";
 pub(super) fn build<B>(outbound: &Outbound<'_>, parts: &Parts, body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = outbound.permit.target().method().clone();
-    // What was parsed once is still a target.
-    *request.uri_mut() = outbound
-        .permit
-        .target()
-        .path_and_query()
-        .parse()
-        .unwrap_or(Uri::from_static("/"));
+    *request.uri_mut() = Uri::from(outbound.permit.target().path_and_query().clone());
     let headers = request.headers_mut();
     headers.reserve(parts.headers.len() + 10);
     carry_over(headers, &parts.headers, outbound);
@@ -53,15 +48,17 @@ fn carry_over(headers: &mut HeaderMap, sent: &HeaderMap, outbound: &Outbound<'_>
 fn add_own(headers: &mut HeaderMap, sent: &HeaderMap, outbound: &Outbound<'_>) {
     let host = outbound.permit.target().host().written();
     let client = outbound.client;
-    let fields = [
-        (HOST, host.to_owned()),
+    if let Some(host) = host_field(host, sent) {
+        headers.insert(HOST, host.clone());
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    let made = [
         (X_FORWARDED_FOR, client.to_string()),
-        (X_FORWARDED_HOST, host.to_owned()),
-        (X_FORWARDED_PROTO, "https".to_owned()),
         (FORWARDED, forwarded(client, host)),
     ];
-    for (name, value) in fields {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+    for (name, value) in made {
+        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
             headers.insert(name, value);
         }
     }
@@ -69,6 +66,14 @@ fn add_own(headers: &mut HeaderMap, sent: &HeaderMap, outbound: &Outbound<'_>) {
         headers.insert(COOKIE, cookies);
     }
     add_identity(headers, outbound);
+}
+
+/// The host as a field: the browser's own where that says the same.
+fn host_field(host: &str, sent: &HeaderMap) -> Option<HeaderValue> {
+    let own = sent
+        .get(HOST)
+        .filter(|own| own.as_bytes() == host.as_bytes());
+    own.cloned().or_else(|| HeaderValue::from_str(host).ok())
 }
 
 /// Who is signed in. Without a session nobody is named, and nobody else can be.

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,8 @@ pub(super) struct Register {
 struct Entries {
     closed: bool,
     next_number: u64,
-    open: HashMap<u64, Entry>,
+    // Numbers are counted here: nobody can choose them, so a fast hasher is safe.
+    open: HashMap<u64, Entry, RandomState>,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! cookie (CVE-2020-8184). The gateway's cookie shown twice with different values is a conflict, and
 //! a conflict signs nobody in. RFC 6265 §4.1, §5.4; the `__Host-` rules are of its revision.
 
+use bytes::Bytes;
 use cookie::{Cookie, SameSite};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
@@ -69,14 +70,20 @@ pub fn for_panel(headers: &HeaderMap) -> Option<HeaderValue> {
     if line.is_empty() {
         return None;
     }
-    HeaderValue::from_bytes(&line).ok()
+    HeaderValue::from_maybe_shared(Bytes::from(line)).ok()
 }
 
 /// Whether a `Cookie` pair or a `Set-Cookie` value touches one of the gateway's cookies.
 pub fn is_ours(text: &[u8]) -> bool {
     const MARK: &[u8] = b"host-portcullis";
-    text.windows(MARK.len())
-        .any(|part| part.eq_ignore_ascii_case(MARK))
+    /// Where the dash stands in it: few places have one, and only those are compared.
+    const DASH: usize = 4;
+    let dashes = text.iter().enumerate().filter(|(_, byte)| **byte == b'-');
+    dashes.map(|(at, _)| at).any(|at| {
+        let start = at.checked_sub(DASH);
+        let part = start.and_then(|start| text.get(start..start + MARK.len()));
+        part.is_some_and(|part| part.eq_ignore_ascii_case(MARK))
+    })
 }
 
 /// `Set-Cookie` for one of the gateway's cookies. `value` is made by the gateway: visible ASCII.
