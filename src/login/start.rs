@@ -5,7 +5,7 @@
 
 use super::{Login, NewSession, Origin, SignInError, about, moved_on};
 use crate::model::{Action, FactorKind, SessionId, SessionRecord, User};
-use crate::session::Token;
+use crate::session::{Session, Token};
 use crate::store::change::{Proof, StartSession};
 
 /// Somebody who has shown everything that is asked of this user.
@@ -65,9 +65,20 @@ impl Login {
         let session = self.0.sessions.admit(record, user);
         drop(turn);
         self.0.sessions.cut(&ended).await;
-        session
-            .map(|session| NewSession { token, session })
-            .ok_or(SignInError::Expired)
+        let session = session.ok_or(SignInError::Expired)?;
+        if self.lacks_a_factor(&session) {
+            // Nobody has its token.
+            self.0.sessions.remove(&session.token_hash());
+            return Err(SignInError::Expired);
+        }
+        Ok(NewSession { token, session })
+    }
+
+    /// The configuration may have begun to ask for a second factor since the password was checked, and
+    /// the search for sessions without one may have been over before this one was there.
+    fn lacks_a_factor(&self, session: &Session) -> bool {
+        let second_factor = &self.0.config.now().second_factor;
+        session.second_factor().is_none() && second_factor.required_for(session.user().role)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use totp_rs::{Builder, Secret as AppSecret};
 
+use super::start::SignedIn;
 use super::{Half, Login, Next, Origin, SignInError};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{Config, Live};
@@ -26,6 +27,7 @@ struct House {
     sessions: Sessions,
     passwords: Passwords,
     login: Login,
+    config: Live,
     clock: Clock,
     hand: Hand,
 }
@@ -54,6 +56,7 @@ impl House {
             sessions,
             passwords,
             login,
+            config,
             clock,
             hand,
         }
@@ -412,4 +415,22 @@ async fn nobody_fills_the_table_for_everybody() {
         .with_code(last.cookie_value(), &code, &from())
         .await;
     assert!(signed_in.is_ok());
+}
+
+#[tokio::test]
+async fn a_sign_in_that_the_configuration_overtook_is_no_session() {
+    let house = House::new("false").await;
+    let ada = house.user("ada").await;
+    let start = || SignedIn {
+        user: ada.clone(),
+        proof: None,
+        pending: None,
+    };
+    assert!(house.login.start(start(), &from()).await.is_ok());
+    let asking = "[[panel]]\nupstream = \"http://127.0.0.1:1\"";
+    let asking = Config::parse(asking, Path::new("test.toml")).unwrap();
+    house.config.replace(asking);
+    let late = house.login.start(start(), &from()).await;
+    assert!(matches!(late, Err(SignInError::Expired)), "{late:?}");
+    assert_eq!(house.sessions.count(), 1, "only the one from before");
 }
