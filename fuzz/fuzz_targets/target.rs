@@ -30,7 +30,7 @@ fuzz_target!(|input: (&str, &str, &str)| {
     // What is sent on is read as what was judged.
     let again = http::Request::builder()
         .method(read.method())
-        .uri(read.path_and_query())
+        .uri(read.path_and_query().clone())
         .header("host", read.host().written())
         .body(())
         .expect("what was read is a target");
