@@ -102,7 +102,7 @@ impl Porch {
             disabled: false,
             generation: Generation::from_stored(1),
         };
-        self.sessions.admit(record, user).unwrap();
+        self.sessions.admit(&record, user).unwrap();
         format!("__Host-portcullis={}", token.cookie_value())
     }
 

@@ -62,7 +62,7 @@ impl Login {
             .iter()
             .filter_map(|token| self.0.sessions.remove(token))
             .collect();
-        let session = self.0.sessions.admit(record, user);
+        let session = self.0.sessions.admit(&record, user);
         drop(turn);
         self.0.sessions.cut(&ended).await;
         let session = session.ok_or(SignInError::Expired)?;

@@ -60,7 +60,8 @@ pub(super) async fn end_all_sessions(verbs: Arc<Verbs>, order: Order) -> Result<
 pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let session = order
         .segment()
-        .and_then(|id| verbs.sessions.by_id(&SessionId::from_text(id)))
+        .and_then(|id| SessionId::parse(&id))
+        .and_then(|id| verbs.sessions.by_id(&id))
         .ok_or_else(|| {
             Problem::new(StatusCode::NOT_FOUND, "unknown session")
                 .detail("there is no live session of this id; it may have ended already")

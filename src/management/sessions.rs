@@ -26,7 +26,7 @@ impl Verbs {
         let limits = self.sessions.limits();
         let sessions = sessions.iter().map(|session| {
             json!({
-                "id": session.id().as_str(),
+                "id": session.id().to_string(),
                 "user": session.user().name.as_str(),
                 "created": session.created().rfc3339(),
                 "last_seen": session.last_seen().rfc3339(),

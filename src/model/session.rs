@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{FactorKind, Generation, UserId};
@@ -15,8 +16,8 @@ use crate::secret::random_bytes;
 pub struct TokenHash(pub [u8; 32]);
 
 /// The name of a session in pages and calls. Not the token, and tells nothing of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SessionId(String);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; 16]);
 
 /// Everything about a session that outlives the process.
 #[derive(Debug, Clone)]
@@ -44,22 +45,25 @@ impl fmt::Debug for TokenHash {
 impl SessionId {
     /// A fresh one: 128 random bits.
     pub fn random() -> Self {
-        Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>()))
+        Self(random_bytes())
     }
 
-    /// As the store or a path segment has it; one that does not exist is simply not found.
-    pub fn from_text(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text in pages and calls.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// As the store or a path segment has it; `None` for a text that names no session.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 }
 
+/// The text in pages and calls: base64 for URLs.
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Base64Display::new(&self.0, &URL_SAFE_NO_PAD).fmt(f)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
     }
 }

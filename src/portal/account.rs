@@ -36,7 +36,7 @@ pub(super) async fn end_session(
     posted: Posted,
 ) -> Answer {
     let session = mine(&desk, &posted).await?;
-    let id = SessionId::from_text(id);
+    let id = SessionId::parse(&id).ok_or_else(no_such_session)?;
     // Another person's session is not found either.
     let doomed = desk.sessions.of_user_by_id(session.user().id, &id);
     let doomed = doomed.ok_or_else(no_such_session)?;
@@ -162,7 +162,7 @@ impl Facts {
 
     fn row<'a>(&self, session: &'a Session) -> view::SessionRow<'a> {
         view::SessionRow {
-            id: session.id().as_str(),
+            id: session.id().to_string(),
             device: session.device(),
             address: session.address().to_string(),
             created: session.created(),

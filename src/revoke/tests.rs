@@ -79,7 +79,7 @@ impl House {
             proof: None,
         };
         self.store.commit(start, event()).await.unwrap();
-        self.sessions.admit(record, user.clone()).unwrap()
+        self.sessions.admit(&record, user.clone()).unwrap()
     }
 }
 

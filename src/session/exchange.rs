@@ -4,12 +4,10 @@
 //! leaves the register by `Drop`, whatever the way out. Closing a register and entering it exclude
 //! each other: an exchange is either refused or seen by the revocation, never missed between the two.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -36,20 +34,20 @@ pub struct Exchange {
 #[derive(Debug, Default)]
 pub(super) struct Register {
     entries: Mutex<Entries>,
-    /// Told whenever an exchange leaves.
-    left: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     closed: bool,
     next_number: u64,
-    // Numbers are counted here: nobody can choose them, so a fast hasher is safe.
-    open: HashMap<u64, Entry, RandomState>,
+    open: Vec<Entry>,
+    /// Told whenever an exchange leaves, once somebody waits for that.
+    left: Option<Arc<Notify>>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    number: u64,
     cut: CancellationToken,
     closer: CancellationToken,
 }
@@ -67,11 +65,11 @@ impl Exchange {
         }
         let number = entries.next_number;
         entries.next_number += 1;
-        let entry = Entry {
+        entries.open.push(Entry {
+            number,
             cut: cut.clone(),
             closer,
-        };
-        entries.open.insert(number, entry);
+        });
         drop(entries);
         Ok(Self {
             session: Some(session),
@@ -113,8 +111,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(session) = &self.session {
-            session.register.lock().open.remove(&self.number);
-            session.register.left.notify_waiters();
+            session.register.forget(self.number);
         }
     }
 }
@@ -133,21 +130,37 @@ impl Register {
         self.lock().open.len()
     }
 
+    fn forget(&self, number: u64) {
+        let mut entries = self.lock();
+        // Those that came last leave first, mostly.
+        if let Some(place) = entries
+            .open
+            .iter()
+            .rposition(|entry| entry.number == number)
+        {
+            entries.open.swap_remove(place);
+        }
+        if let Some(left) = &entries.left {
+            left.notify_waiters();
+        }
+    }
+
     fn cut_all(&self) {
-        for entry in self.lock().open.values() {
+        for entry in &self.lock().open {
             entry.cut.cancel();
         }
     }
 
     fn drop_connections(&self) {
-        for entry in self.lock().open.values() {
+        for entry in &self.lock().open {
             entry.closer.cancel();
         }
     }
 
     async fn empty_by(&self, deadline: Instant) {
+        let leaving = self.lock().left.get_or_insert_default().clone();
         loop {
-            let left = self.left.notified();
+            let left = leaving.notified();
             let mut left = std::pin::pin!(left);
             left.as_mut().enable(); // before counting, or the last one could leave unseen
             if self.count() == 0 || timeout_at(deadline, left).await.is_err() {

@@ -44,7 +44,7 @@ pub async fn restore(
         .filter(|(record, user)| {
             record.second_factor.is_some() || !second_factor.required_for(user.role)
         })
-        .filter_map(|(record, user)| sessions.admit(record, user))
+        .filter_map(|(record, user)| sessions.admit(&record, user))
         .count())
 }
 

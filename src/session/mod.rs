@@ -28,13 +28,20 @@ use crate::model::{FactorKind, Generation, SessionId, SessionRecord, TokenHash, 
 /// One sign-in on one device.
 #[derive(Debug)]
 pub struct Session {
-    record: SessionRecord,
-    user: User,
+    token: TokenHash,
+    id: SessionId,
+    // A million sessions are a million of these: what several share is kept once.
+    user: Arc<User>,
     holder: Arc<Holder>,
-    /// Milliseconds since 1970; what the record says is from when the session was made or restored.
+    device: Arc<str>,
+    generation: Generation,
+    created: Timestamp,
+    /// Milliseconds since 1970.
     last_seen: AtomicI64,
     /// The last of these that is in the store.
     last_written: AtomicI64,
+    address: IpAddr,
+    second_factor: Option<FactorKind>,
     register: Register,
 }
 
@@ -50,14 +57,20 @@ pub enum Ended {
 }
 
 impl Session {
-    fn new(record: SessionRecord, user: User, holder: Arc<Holder>) -> Self {
+    fn new(record: &SessionRecord, user: Arc<User>, holder: Arc<Holder>, device: Arc<str>) -> Self {
         let seen = record.last_seen.millis();
         Self {
-            record,
+            token: record.token,
+            id: record.id,
             user,
             holder,
+            device,
+            generation: record.generation,
+            created: record.created,
             last_seen: AtomicI64::new(seen),
             last_written: AtomicI64::new(seen),
+            address: record.address,
+            second_factor: record.second_factor,
             register: Register::default(),
         }
     }
@@ -68,7 +81,7 @@ impl Session {
     /// Why it is not. What can't be told is not alive: the comparison with the user's generation is
     /// exact.
     pub fn check(&self, now: Timestamp, limits: &SessionLimits) -> Result<(), Ended> {
-        if self.record.generation != self.holder.generation() || self.register.is_closed() {
+        if self.generation != self.holder.generation() || self.register.is_closed() {
             return Err(Ended::Revoked);
         }
         if now >= self.expires(limits) {
@@ -87,12 +100,12 @@ impl Session {
 
     /// The public name of the session.
     pub fn id(&self) -> &SessionId {
-        &self.record.id
+        &self.id
     }
 
     /// The key of the session.
     pub fn token_hash(&self) -> TokenHash {
-        self.record.token
+        self.token
     }
 
     /// Whose session it is, as at sign-in; a change of the account ends the session.
@@ -102,12 +115,12 @@ impl Session {
 
     /// The user's generation when the password was checked.
     pub fn generation(&self) -> Generation {
-        self.record.generation
+        self.generation
     }
 
     /// When the person signed in; every change of privilege makes a new session.
     pub fn created(&self) -> Timestamp {
-        self.record.created
+        self.created
     }
 
     /// When the session was last used.
@@ -117,22 +130,22 @@ impl Session {
 
     /// When it ends whatever is done with it.
     pub fn expires(&self, limits: &SessionLimits) -> Timestamp {
-        self.record.created.plus(limits.lifetime)
+        self.created.plus(limits.lifetime)
     }
 
     /// From where the person signed in.
     pub fn address(&self) -> IpAddr {
-        self.record.address
+        self.address
     }
 
     /// Browser and system in words.
     pub fn device(&self) -> &str {
-        &self.record.device
+        &self.device
     }
 
     /// What was shown beside the password.
     pub fn second_factor(&self) -> Option<FactorKind> {
-        self.record.second_factor
+        self.second_factor
     }
 }
 

@@ -4,7 +4,7 @@
 //! lock. So a session is either in the table before a revocation looks, and is ended by it, or it
 //! comes after, carries an older generation and is not admitted.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +28,7 @@ struct Table {
     by_token: DashMap<TokenHash, Arc<Session>, RandomState>,
     // Never shrinks while the process runs: an entry remembers the generation, also without sessions.
     by_user: DashMap<UserId, Arc<Holder>, RandomState>,
+    devices: Devices,
     limits: ArcSwap<SessionLimits>,
     clock: Clock,
 }
@@ -36,8 +37,16 @@ struct Table {
 #[derive(Debug)]
 pub(super) struct Holder {
     generation: AtomicI64,
-    sessions: Mutex<HashMap<TokenHash, Arc<Session>>>,
+    // A handful: `max_per_user` at the most.
+    sessions: Mutex<Vec<Arc<Session>>>,
 }
+
+/// The names of devices, each kept once.
+#[derive(Debug, Default)]
+struct Devices(Mutex<HashSet<Arc<str>>>);
+
+/// How many names are shared; browsers call themselves what they like.
+const MOST_DEVICES: usize = 1000;
 
 impl Sessions {
     /// An empty table.
@@ -45,6 +54,7 @@ impl Sessions {
         Self(Arc::new(Table {
             by_token: DashMap::default(),
             by_user: DashMap::default(),
+            devices: Devices::default(),
             limits: ArcSwap::from_pointee(limits),
             clock,
         }))
@@ -73,7 +83,11 @@ impl Sessions {
 
     /// Takes in a session that the store has kept; `None` when the user's generation has moved on
     /// since, and then there is no session.
-    pub fn admit(&self, record: SessionRecord, user: User) -> Option<Arc<Session>> {
+    pub fn admit(
+        &self,
+        record: &SessionRecord,
+        user: impl Into<Arc<User>>,
+    ) -> Option<Arc<Session>> {
         let holder = self.holder(record.user, record.generation);
         let mut sessions = holder.lock();
         if record.generation < holder.generation() {
@@ -84,8 +98,9 @@ impl Sessions {
         holder
             .generation
             .fetch_max(record.generation.number(), Ordering::SeqCst);
-        let session = Arc::new(Session::new(record, user, holder.clone()));
-        sessions.insert(session.token_hash(), session.clone());
+        let device = self.0.devices.shared(&record.device);
+        let session = Arc::new(Session::new(record, user.into(), holder.clone(), device));
+        sessions.push(session.clone());
         self.0
             .by_token
             .insert(session.token_hash(), session.clone());
@@ -101,8 +116,7 @@ impl Sessions {
             .generation
             .fetch_max(generation.number(), Ordering::SeqCst);
         let ended: Vec<_> = sessions
-            .extract_if(|_, session| session.generation() < generation)
-            .map(|(_, session)| session)
+            .extract_if(.., |session| session.generation() < generation)
             .collect();
         for session in &ended {
             self.0.by_token.remove(&session.token_hash());
@@ -115,7 +129,10 @@ impl Sessions {
     pub fn remove(&self, token: &TokenHash) -> Option<Arc<Session>> {
         let session = self.0.by_token.get(token).map(|found| Arc::clone(&found))?;
         let mut sessions = session.holder.lock();
-        let removed = sessions.remove(token)?;
+        let place = sessions
+            .iter()
+            .position(|kept| kept.token_hash() == *token)?;
+        let removed = sessions.swap_remove(place);
         self.0.by_token.remove(token);
         removed.close();
         Some(removed)
@@ -136,7 +153,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let mut live: Vec<_> = holder
             .lock()
-            .values()
+            .iter()
             .filter(|session| session.check(now, &self.limits()).is_ok())
             .cloned()
             .collect();
@@ -219,7 +236,21 @@ impl Holder {
     }
 
     /// A panic while holding the lock leaves the map whole, so poisoning tells nothing.
-    fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Arc<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Devices {
+    fn shared(&self, name: &str) -> Arc<str> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = known.get(name) {
+            return device.clone();
+        }
+        let device: Arc<str> = name.into();
+        if known.len() < MOST_DEVICES {
+            known.insert(device.clone());
+        }
+        device
     }
 }

@@ -42,7 +42,7 @@ fn sign_in(sessions: &Sessions, clock: &Clock, user: i64, generation: i64) -> Op
         disabled: false,
         generation,
     };
-    sessions.admit(record, user)
+    sessions.admit(&record, user)
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Reading. Nothing here changes anything; the readers' connections could not.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::change::totp_place;
 use super::{Store, StoreError, failed};
@@ -98,7 +100,12 @@ macro_rules! person_columns {
     };
 }
 
+/// How many sessions are read at once when they are restored.
+const AT_ONCE: i64 = 10_000;
+
 type SessionRow = (
+    i64,
+    i64,
     Vec<u8>,
     String,
     i64,
@@ -253,30 +260,42 @@ impl Store {
     }
 
     /// The sessions of enabled users that are of their user's generation.
-    pub async fn sessions(&self) -> Result<Vec<(SessionRecord, User)>, StoreError> {
+    pub async fn sessions(&self) -> Result<Vec<(SessionRecord, Arc<User>)>, StoreError> {
         let users: Vec<UserRow> = sqlx::query_as(
             "SELECT id, name, role, email, disabled, generation FROM users WHERE disabled = 0",
         )
         .fetch_all(&self.readers)
         .await
         .map_err(failed("restoring sessions"))?;
-        let mut restored = Vec::new();
-        for row in users {
+        let users = users.into_iter().map(|row| {
             let user = user(row)?;
+            Ok((user.id, Arc::new(user)))
+        });
+        let users: HashMap<UserId, Arc<User>> = users.collect::<Result<_, StoreError>>()?;
+        let (mut restored, mut last) = (Vec::new(), 0);
+        loop {
             let rows: Vec<SessionRow> = sqlx::query_as(
-                "SELECT token, id, generation, created, last_seen, address, device, second_factor
-                 FROM sessions WHERE user_id = $1 AND generation = $2",
+                "SELECT rowid, user_id, token, id, generation, created, last_seen, address, device,
+                        second_factor
+                 FROM sessions WHERE rowid > $1 ORDER BY rowid LIMIT $2",
             )
-            .bind(user.id.0)
-            .bind(user.generation.number())
+            .bind(last)
+            .bind(AT_ONCE)
             .fetch_all(&self.readers)
             .await
             .map_err(failed("restoring sessions"))?;
+            let Some((end, ..)) = rows.last() else {
+                return Ok(restored);
+            };
+            last = *end;
             for row in rows {
-                restored.push((session(user.id, row)?, user.clone()));
+                let record = session(row)?;
+                let user = users.get(&record.user);
+                if let Some(user) = user.filter(|user| user.generation == record.generation) {
+                    restored.push((record, user.clone()));
+                }
             }
         }
-        Ok(restored)
     }
 
     /// The audit list after entry `after`, oldest first, at the most `limit` entries.
@@ -361,15 +380,16 @@ fn token((name, scopes, expires): TokenRow) -> Result<ManagementToken, StoreErro
     })
 }
 
-fn session(user: UserId, row: SessionRow) -> Result<SessionRecord, StoreError> {
-    let (token, id, generation, created, last_seen, address, device, second_factor) = row;
+fn session(row: SessionRow) -> Result<SessionRecord, StoreError> {
+    let (_, user, token, id, generation, created, last_seen, address, device, second_factor) = row;
     let token = token
         .try_into()
         .map_err(|_| StoreError::Unreadable(format!("the token hash of session {id}")))?;
     Ok(SessionRecord {
         token: TokenHash(token),
-        id: SessionId::from_text(id),
-        user,
+        id: SessionId::parse(&id)
+            .ok_or_else(|| StoreError::Unreadable(format!("the name of session {id}")))?,
+        user: UserId(user),
         generation: Generation::from_stored(generation),
         created: Timestamp::from_millis(created),
         last_seen: Timestamp::from_millis(last_seen),

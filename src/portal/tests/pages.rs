@@ -61,7 +61,7 @@ fn signed_in_pages(complaint: Option<Complaint<'_>>) -> Vec<(&'static str, Strin
         administers: true,
         email: Some(EVIL),
         sessions: &[account::SessionRow {
-            id: EVIL,
+            id: EVIL.to_owned(),
             device: EVIL,
             address: EVIL.to_owned(),
             created: Timestamp::from_millis(0),

@@ -25,7 +25,7 @@ pub(in crate::portal) struct Account<'a> {
 
 /// One session of the list.
 pub(in crate::portal) struct SessionRow<'a> {
-    pub(in crate::portal) id: &'a str,
+    pub(in crate::portal) id: String,
     pub(in crate::portal) device: &'a str,
     pub(in crate::portal) address: String,
     pub(in crate::portal) created: Timestamp,

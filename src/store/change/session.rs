@@ -91,7 +91,7 @@ async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), Store
          WHERE id = $3 AND generation = $4 AND disabled = 0",
     )
     .bind(record.token.0.as_slice())
-    .bind(record.id.as_str())
+    .bind(record.id.to_string())
     .bind(record.user.0)
     .bind(record.generation.number())
     .bind(record.created.millis())
