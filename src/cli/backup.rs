@@ -68,8 +68,8 @@ impl Restore {
         }
         output::line(&format!(
             "{} is restored.{} Every session is ended and every set-up link is dead; passwords, \
-             accounts and tokens are those of the backup: see that none is back that was removed \
-             since.",
+             accounts, recovery codes and tokens are those of the backup: see that none is back that \
+             was removed or used since.",
             self.file.display(),
             kept.map_or_else(String::new, |kept| format!(
                 " What was there before is kept in {kept}."

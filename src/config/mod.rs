@@ -121,6 +121,11 @@ impl Config {
             storage: old.storage.clone(),
             management: old.management.clone(),
             log: old.log,
+            // Who has which host was judged with the new address of the gateway.
+            panels: match self.gateway.external_url == old.gateway.external_url {
+                true => self.panels.clone(),
+                false => old.panels.clone(),
+            },
             ..self.clone()
         };
         let waiting = self.differences(&follower);

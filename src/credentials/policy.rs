@@ -63,13 +63,11 @@ fn bare(text: &str) -> String {
 
 fn is_common(bare: &str) -> bool {
     // "passwordpassword" is "password" once more.
-    let (once, rest) = COMMON
-        .iter()
-        .find(|word| bare.starts_with(*word))
-        .map_or(("", bare), |word| {
-            (*word, bare.get(word.len()..).unwrap_or_default())
-        });
-    !once.is_empty() && (rest.is_empty() || COMMON.contains(&rest))
+    let is_two = |word: &&str| {
+        bare.strip_prefix(*word)
+            .is_some_and(|rest| COMMON.contains(&rest))
+    };
+    COMMON.contains(&bare) || COMMON.iter().any(is_two)
 }
 
 /// One character or a short group again and again, or a run along the alphabet, digits or keyboard.
@@ -257,11 +255,21 @@ mod tests {
             ("zyxwvutsrqponm", Weakness::Common),
             ("Portcullis2026!", Weakness::Common),
             ("lovelace202611", Weakness::OwnName),
+            ("letmeinplease", Weakness::Common),
+            ("username1234", Weakness::Common),
+            ("iloveyoubaby", Weakness::Common),
         ] {
             let judged = judge(password, 12, "lovelace");
             assert_eq!(judged, Err(weakness), "{password}");
         }
         assert_eq!(judge(&"x".repeat(1025), 12, "ada"), Err(Weakness::Long));
+    }
+
+    #[test]
+    fn every_common_word_is_found() {
+        for word in COMMON {
+            assert!(is_common(word), "{word}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Reload {
             }
         };
         let (mut file, mut pair) = (self.mark_of_file(), self.mark_of_pair());
+        // What was changed while the gateway started.
+        self.take_up_configuration().await;
         loop {
             let asked = async {
                 match &mut hangup {
@@ -91,9 +93,7 @@ impl Reload {
                 return;
             }
         };
-        for warning in &new.warnings {
-            tracing::warn!("{warning}");
-        }
+        let warnings = new.warnings.clone();
         let (new, waiting) = new.that_can_follow(&old);
         if !waiting.is_empty() {
             tracing::warn!(sections = ?waiting, "changed, and in force only after a restart");
@@ -101,6 +101,9 @@ impl Reload {
         let changed = new.differences(&old);
         if changed.is_empty() {
             return;
+        }
+        for warning in warnings {
+            tracing::warn!("{warning}");
         }
         let front = match Front::after(&self.house.front.load(), &new, &self.sessions) {
             Ok(front) => front,
@@ -110,26 +113,34 @@ impl Reload {
             }
         };
         front.panels.watch(&self.tasks);
-        self.sessions.hold_to(new.session);
+        let lacking = self.lacking(&new);
+        self.sessions.hold_to(new.session, &new.second_factor);
         self.live.replace(new);
         self.house.front.store(Arc::new(front));
         tracing::info!(sections = ?changed, "the configuration has changed");
-        self.end_what_no_longer_suffices().await;
+        self.end(&lacking).await;
     }
 
     /// Sessions that were begun without the second factor that their role needs now.
-    async fn end_what_no_longer_suffices(&self) {
-        let config = self.live.now();
+    fn lacking(&self, new: &Config) -> Vec<Arc<Session>> {
         let lacks = |session: &Arc<Session>| {
             let role = session.user().role;
-            session.second_factor().is_none() && config.second_factor.required_for(role)
+            session.second_factor().is_none() && new.second_factor.required_for(role)
         };
-        for session in self.sessions.all().iter().filter(|session| lacks(session)) {
+        let mut all = self.sessions.all();
+        all.retain(lacks);
+        all
+    }
+
+    /// The table lets none of them pass any more; here they are ended for good, and the audit list says
+    /// why.
+    async fn end(&self, lacking: &[Arc<Session>]) {
+        for session in lacking {
             let name = &session.user().name;
             let event = Event::about(Actor::Gateway, Action::SessionEnded, name)
                 .detail("a second factor is needed now");
             if let Err(fault) = self.revoker.end_session(session, event).await {
-                tracing::error!(user = %name, %fault, "a session without a second factor goes on");
+                tracing::error!(user = %name, %fault, "a session without a second factor could not be ended in the store");
             }
         }
     }

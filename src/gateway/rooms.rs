@@ -112,6 +112,7 @@ impl Rooms {
         .await?;
         let store = store.measured(metrics.clone());
         let sessions = Sessions::new(config.session, clock.clone());
+        sessions.hold_to(config.session, &config.second_factor);
         session::restore(&sessions, &store, &config.second_factor, clock.now()).await?;
         let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
         let revoker = Revoker::new(store.clone(), sessions.clone(), tasks.clone());

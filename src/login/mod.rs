@@ -220,18 +220,24 @@ impl Login {
             return Err(SignInError::Expired);
         };
         let user = pending.user;
-        let (kind, proof) = match RecoveryCode::parse(code) {
-            Some(code) => (FactorKind::RecoveryCode, Proof::RecoveryCode(code.hash())),
-            None => (FactorKind::Totp, self.totp_step(&user, code).await?),
+        let starting = async {
+            let (kind, proof) = match RecoveryCode::parse(code) {
+                Some(code) => (FactorKind::RecoveryCode, Proof::RecoveryCode(code.hash())),
+                None => (FactorKind::Totp, self.totp_step(&user, code).await?),
+            };
+            let signed_in = SignedIn {
+                user,
+                proof: Some((kind, proof)),
+                pending: Some(cookie),
+            };
+            self.start(signed_in, from).await
         };
-        let signed_in = SignedIn {
-            user,
-            proof: Some((kind, proof)),
-            pending: Some(cookie),
-        };
-        let session = self.start(signed_in, from).await?;
-        attempt.has_not_failed();
-        Ok(session)
+        let started = starting.await;
+        if !matches!(started, Err(SignInError::WrongCode)) {
+            // Whatever else went wrong, it was not the code.
+            attempt.has_not_failed();
+        }
+        started
     }
 
     /// What the person needs to enrol an app, while the sign-in waits for that.
@@ -282,8 +288,11 @@ impl Login {
             proof: Some((FactorKind::Totp, proof)),
             pending: Some(cookie),
         };
-        let session = self.start(signed_in, from).await?;
-        attempt.has_not_failed();
+        let started = self.start(signed_in, from).await;
+        if !matches!(started, Err(SignInError::WrongCode)) {
+            attempt.has_not_failed();
+        }
+        let session = started?;
         Ok(Enrolled {
             session,
             recovery_codes,
@@ -338,7 +347,10 @@ impl Login {
                     retry_after: MOMENT,
                 })
             }
-            Err(fault @ PasswordError::Failed) => Err(SignInError::Password(fault)),
+            Err(fault @ PasswordError::Failed) => {
+                attempt.has_not_failed();
+                Err(SignInError::Password(fault))
+            }
         }
     }
 

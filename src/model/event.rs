@@ -3,13 +3,19 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::UserName;
+use super::{TokenHash, UserName};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A signed-in person, or one who is signing in.
     User { name: UserName, address: IpAddr },
+    /// A signed-in person who acts on others, which holds only while this session does.
+    Session {
+        name: UserName,
+        address: IpAddr,
+        token: TokenHash,
+    },
     /// A program with a management token of this name.
     Token { name: String },
     /// The command line, or the owner of the management socket.
@@ -115,7 +121,9 @@ impl Action {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User { name, address } => write!(f, "user {name} from {address}"),
+            Self::User { name, address } | Self::Session { name, address, .. } => {
+                write!(f, "user {name} from {address}")
+            }
             Self::Token { name } => write!(f, "token {name}"),
             Self::Operator => f.write_str("operator"),
             Self::Gateway => f.write_str("gateway"),

@@ -288,6 +288,8 @@ fn refused(cause: UsersError) -> Wrong {
             Problem::new(StatusCode::CONFLICT, "last administrator")
                 .detail(sentence(&cause.to_string()))
         }
+        cause @ UsersError::ActorEnded => Problem::new(StatusCode::FORBIDDEN, "session ended")
+            .detail(sentence(&cause.to_string())),
         cause => failed("changing a user", &cause),
     };
     (problem, None)

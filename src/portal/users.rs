@@ -34,11 +34,12 @@ pub(super) fn administrator(desk: &Desk, asked: &Asked) -> Result<Arc<Session>, 
         .into())
 }
 
-/// Who an administrator is in the audit list.
+/// Who an administrator is in the audit list, and by which session.
 pub(super) fn actor(asked: &Asked, session: &Session) -> Actor {
-    Actor::User {
+    Actor::Session {
         name: session.user().name.clone(),
         address: asked.visit.client,
+        token: session.token_hash(),
     }
 }
 

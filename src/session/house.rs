@@ -37,15 +37,21 @@ pub async fn restore(
     now: Timestamp,
 ) -> Result<usize, StoreError> {
     let latest = now.plus(SLACK);
-    let kept = store.sessions().await?;
-    Ok(kept
-        .into_iter()
-        .filter(|(record, _)| record.created <= latest && record.last_seen <= latest)
-        .filter(|(record, user)| {
-            record.second_factor.is_some() || !second_factor.required_for(user.role)
-        })
-        .filter_map(|(record, user)| sessions.admit(&record, user))
-        .count())
+    let (mut restored, mut refused) = (0, Vec::new());
+    for (record, user) in store.sessions().await? {
+        let is_past = record.created <= latest && record.last_seen <= latest;
+        let suffices = record.second_factor.is_some() || !second_factor.required_for(user.role);
+        if is_past && suffices && sessions.admit(&record, user).is_some() {
+            restored += 1;
+        } else {
+            refused.push(record.token);
+        }
+    }
+    // Or another clock or configuration at a later start would bring them back.
+    if !refused.is_empty() {
+        store.tidy_sessions(&[], &refused).await?;
+    }
+    Ok(restored)
 }
 
 /// Sweeps and writes until the gateway ends; the last write is done before it returns.

@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::{Ended, Session, exchange};
 use crate::clock::{Clock, Timestamp};
-use crate::config::SessionLimits;
+use crate::config::{SecondFactor, SessionLimits};
 use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId};
 
 /// Every live session of this node. Cheap to clone.
@@ -30,6 +30,8 @@ struct Table {
     by_user: DashMap<UserId, Arc<Holder>, RandomState>,
     devices: Devices,
     limits: ArcSwap<SessionLimits>,
+    /// Who needs a second factor; nobody until the table is told.
+    second_factor: ArcSwapOption<SecondFactor>,
     clock: Clock,
 }
 
@@ -56,6 +58,7 @@ impl Sessions {
             by_user: DashMap::default(),
             devices: Devices::default(),
             limits: ArcSwap::from_pointee(limits),
+            second_factor: ArcSwapOption::empty(),
             clock,
         }))
     }
@@ -65,9 +68,22 @@ impl Sessions {
         **self.0.limits.load()
     }
 
-    /// Holds all sessions to other limits from now on.
-    pub fn hold_to(&self, limits: SessionLimits) {
+    /// Holds all sessions to these terms from now on, those that are there and those to come.
+    pub fn hold_to(&self, limits: SessionLimits, second_factor: &SecondFactor) {
         self.0.limits.store(Arc::new(limits));
+        let second_factor = Arc::new(second_factor.clone());
+        self.0.second_factor.store(Some(second_factor));
+    }
+
+    /// Whether a session of the table is alive.
+    fn check(&self, session: &Session, now: Timestamp) -> Result<(), Ended> {
+        session.check(now, &self.limits())?;
+        let second_factor = self.0.second_factor.load();
+        let needs = |terms: &Arc<SecondFactor>| terms.required_for(session.user().role);
+        if session.second_factor().is_none() && second_factor.as_ref().is_some_and(needs) {
+            return Err(Ended::Revoked);
+        }
+        Ok(())
     }
 
     /// The session of a token, if it is alive.
@@ -77,7 +93,7 @@ impl Sessions {
     pub fn find(&self, token: &TokenHash, now: Timestamp) -> Result<Arc<Session>, Ended> {
         let session = self.0.by_token.get(token).map(|found| Arc::clone(&found));
         let session = session.ok_or(Ended::Revoked)?;
-        session.check(now, &self.limits())?;
+        self.check(&session, now)?;
         Ok(session)
     }
 
@@ -154,7 +170,7 @@ impl Sessions {
         let mut live: Vec<_> = holder
             .lock()
             .iter()
-            .filter(|session| session.check(now, &self.limits()).is_ok())
+            .filter(|session| self.check(session, now).is_ok())
             .cloned()
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));
@@ -171,7 +187,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let mut all = self.0.by_token.iter();
         let found = all.find(|entry| entry.id() == id)?;
-        found.check(now, &self.limits()).ok()?;
+        self.check(&found, now).ok()?;
         Some(Arc::clone(&found))
     }
 
@@ -182,7 +198,7 @@ impl Sessions {
             .0
             .by_token
             .iter()
-            .filter(|entry| entry.check(now, &self.limits()).is_ok())
+            .filter(|entry| self.check(entry, now).is_ok())
             .map(|entry| Arc::clone(&entry))
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));
@@ -200,7 +216,7 @@ impl Sessions {
             .0
             .by_token
             .iter()
-            .filter(|entry| entry.value().check(now, &self.limits()).is_err())
+            .filter(|entry| self.check(entry.value(), now).is_err())
             .map(|entry| *entry.key())
             .collect();
         over.iter().filter_map(|token| self.remove(token)).collect()

@@ -140,3 +140,15 @@ fn many_threads_cannot_slip_past_a_revocation() {
         assert_eq!(sessions.count(), 0);
     }
 }
+
+#[test]
+fn a_factor_that_is_needed_now_was_needed_by_every_session() {
+    let (sessions, clock, _) = table();
+    let ada = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let text = "[[panel]]\nupstream = \"http://127.0.0.1:1\"";
+    let asking = crate::config::Config::parse(text, "p.toml".as_ref()).unwrap();
+    sessions.hold_to(LIMITS, &asking.second_factor);
+    let found = sessions.find(&ada.token_hash(), clock.now());
+    assert_eq!(found.err(), Some(Ended::Revoked));
+    assert_eq!(sessions.sweep(clock.now()).len(), 1);
+}

@@ -91,6 +91,8 @@ pub enum StoreError {
     LinkSpent,
     #[error("this is the last administrator who can sign in; make somebody else one first")]
     LastAdministrator,
+    #[error("the session that asked for this has ended meanwhile")]
+    ActorEnded,
     #[error("there is no token of this name")]
     NoSuchToken,
     #[error("the code has been used already")]
@@ -145,7 +147,8 @@ impl Store {
     /// Writes a change and the event that tells of it, both or neither.
     ///
     /// # Errors
-    /// The error of the change's own condition, or [`StoreError::Failed`]; nothing is changed then.
+    /// The error of the change's own condition, [`StoreError::ActorEnded`] or [`StoreError::Failed`];
+    /// nothing is changed then.
     pub async fn commit<C: Change>(
         &self,
         change: C,
@@ -158,6 +161,7 @@ impl Store {
             .await
             .map_err(failed("beginning a change"))?;
         let mut desk = Desk::new(&mut transaction, &self.seal, now);
+        desk.admit(&event.actor).await?;
         let outcome = change.apply(&mut desk).await?;
         desk.record(&event).await?;
         transaction

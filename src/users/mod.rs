@@ -56,6 +56,8 @@ pub enum UsersError {
     UsedBefore(usize),
     #[error("this is the last administrator who can sign in; make somebody else one first")]
     LastAdministrator,
+    #[error("your session has ended meanwhile; sign in again")]
+    ActorEnded,
     #[error("too many sign-ins at once; try again in a moment")]
     Busy,
     #[error("the password could not be hashed")]
@@ -252,6 +254,7 @@ impl From<StoreError> for UsersError {
             StoreError::NoSuchUser => Self::Unknown,
             StoreError::LinkSpent => Self::LinkSpent,
             StoreError::LastAdministrator => Self::LastAdministrator,
+            StoreError::ActorEnded => Self::ActorEnded,
             fault => Self::Store(fault),
         }
     }
@@ -263,7 +266,8 @@ impl From<RevokeError> for UsersError {
             RevokeError::Store(
                 fault @ (StoreError::NoSuchUser
                 | StoreError::LinkSpent
-                | StoreError::LastAdministrator),
+                | StoreError::LastAdministrator
+                | StoreError::ActorEnded),
             ) => fault.into(),
             fault => Self::Revoke(fault),
         }

@@ -27,7 +27,7 @@ pub use self::user::{
 use super::seal::Seal;
 use super::{StoreError, failed};
 use crate::clock::Timestamp;
-use crate::model::Event;
+use crate::model::{Actor, Event};
 
 /// One change that [`super::Store::commit`] can write.
 pub trait Change: Send {
@@ -60,6 +60,20 @@ impl<'a> Desk<'a> {
             seal,
             now,
         }
+    }
+
+    /// What somebody asked for by a session is done only while that lives: the session may have been
+    /// ended since the request was judged, and a stolen one is worth nothing then (promise 2).
+    pub(super) async fn admit(&mut self, actor: &Actor) -> Result<(), StoreError> {
+        let Actor::Session { token, .. } = actor else {
+            return Ok(());
+        };
+        let found = sqlx::query("SELECT 1 FROM sessions WHERE token = $1")
+            .bind(token.0.as_slice())
+            .fetch_optional(&mut *self.connection)
+            .await
+            .map_err(failed("looking for the session of who acts"))?;
+        found.map(drop).ok_or(StoreError::ActorEnded)
     }
 
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
