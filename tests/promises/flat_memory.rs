@@ -16,16 +16,18 @@ async fn a_gibibyte_down_and_up_in_flat_memory() {
     // The first exchange brings pools and buffers; they are not what is measured.
     let small = down(&ada, 1 << 20).await;
     assert_eq!(small, 1 << 20);
-    let before = gateway.memory_kib("VmHWM");
+    // The peak so far is of hashed passwords: what comes is measured from now on.
+    std::fs::write(format!("/proc/{}/clear_refs", gateway.process_id()), "5").unwrap();
+    let before = gateway.memory_kib("VmRSS");
     assert_eq!(down(&ada, GIBIBYTE).await, GIBIBYTE);
     let after_down = gateway.memory_kib("VmHWM");
     assert_eq!(up(&ada, GIBIBYTE).await, GIBIBYTE);
     let after_up = gateway.memory_kib("VmHWM");
     println!(
-        "peak resident memory: {before} KiB before, {after_down} KiB after 1 GiB down, {after_up} KiB after 1 GiB up"
+        "resident memory: {before} KiB before, at the most {after_down} KiB after 1 GiB down, {after_up} KiB after 1 GiB up"
     );
     assert!(
-        after_up - before < MOST_GROWTH,
+        after_up.saturating_sub(before) < MOST_GROWTH,
         "it grew from {before} to {after_up} KiB"
     );
 }
