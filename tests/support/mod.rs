@@ -18,15 +18,27 @@ pub mod websocket;
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that should happen at once. Generous: machines are slow and shared.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, never the same twice, and below those that the system gives to
+/// connections: between the look and the use nobody else takes it.
 pub fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    probe.local_addr().unwrap().port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Another process of tests begins elsewhere.
+        let begin = std::process::id().wrapping_mul(611);
+        let next = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until something holds.
