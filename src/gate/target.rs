@@ -116,13 +116,17 @@ impl Host {
     }
 }
 
-/// A target in absolute form may have no path, which is `/` (RFC 9110 §4.2.3).
+/// A target in absolute form may have no path, which is `/` (RFC 9110 §4.2.3). Then what is kept of it
+/// has none either, and would be sent on as nothing; so it is written out.
 fn path_and_query(uri: &Uri) -> Result<PathAndQuery, Problem> {
-    match uri.path_and_query() {
-        Some(text) if text.as_str().starts_with('/') => Ok(text.clone()),
-        Some(text) => PathAndQuery::try_from(format!("/{text}"))
-            .map_err(|_| bad_request("the target can't be read")),
-        None => Ok(PathAndQuery::from_static("/")),
+    let kept = uri.path_and_query();
+    match kept.filter(|kept| kept.as_str().starts_with('/') && kept.as_str() != "/") {
+        Some(kept) => Ok(kept.clone()),
+        None => {
+            let query = uri.query().map(|query| format!("?{query}"));
+            PathAndQuery::try_from(format!("{}{}", uri.path(), query.unwrap_or_default()))
+                .map_err(|_| bad_request("the target can't be read"))
+        }
     }
 }
 
@@ -239,6 +243,27 @@ fn bad_request(detail: impl Into<String>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_sent_on_has_a_path() {
+        for (target, sent) in [
+            ("http://a", "/"),
+            ("http://a/", "/"),
+            ("http://a?x", "/?x"),
+            ("http://a/?x", "/?x"),
+            ("http://a/b?c", "/b?c"),
+            ("/", "/"),
+            ("/?", "/?"),
+            ("/b//c?d=/", "/b//c?d=/"),
+        ] {
+            let request = http::Request::get(target).header(HOST, "a").body(());
+            let (parts, ()) = request.unwrap().into_parts();
+            let target = Target::read(&parts).unwrap();
+            let sent_on = Uri::from(target.path_and_query().clone());
+            assert_eq!(sent_on.to_string(), sent, "{}", parts.uri);
+            assert!(sent.starts_with(target.path().as_str()), "{}", parts.uri);
+        }
+    }
 
     #[test]
     fn a_host_has_one_form() {
