@@ -46,6 +46,9 @@ const LAST_CALLS: Duration = Duration::from_secs(2);
 /// Connections of programs at a time.
 const MOST_PROGRAMS: usize = 256;
 
+/// Of these from one address, so that one can't take every place.
+const MOST_OF_ONE_ADDRESS: usize = 64;
+
 /// How long a command may hold the data folder before the start gives up.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -328,7 +331,7 @@ fn open_office(
         // Programs speak for themselves.
         proxies: Arc::default(),
         guests: Guests::Everyone,
-        crowd: Crowd::new(MOST_PROGRAMS, MOST_PROGRAMS),
+        crowd: Crowd::new(MOST_PROGRAMS, MOST_OF_ONE_ADDRESS),
         clocks: Clocks::default(),
         shutdown: open.clone(),
     };
@@ -340,7 +343,12 @@ fn open_office(
     for listener in accept::bind(&addresses, 1, handed)?.into_iter().flatten() {
         open.spawn(accept::serve(listener, entrance.clone()));
     }
-    open.spawn(accept::serve_unix(socket, entrance));
+    // With places of its own: whoever fills the listener must not keep the operator out.
+    let at_socket = Entrance {
+        crowd: Crowd::new(MOST_PROGRAMS, MOST_PROGRAMS),
+        ..entrance
+    };
+    open.spawn(accept::serve_unix(socket, at_socket));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The panel's answer on its way back: what belongs to one connection is left out, the gateway's
 //! cookies can't be set, and redirects that name the upstream lead to where the browser is.
 
-use http::header::{CONNECTION, LOCATION, SET_COOKIE};
+use http::header::{CONNECTION, CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
@@ -13,6 +13,10 @@ use crate::wire::{cookie, header};
 pub(super) fn clean(mut head: Parts, outbound: &Outbound<'_>) -> Parts {
     head.version = Version::HTTP_11;
     head.extensions.clear();
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        // The chunks said how long it is (RFC 9112 §6.3).
+        head.headers.remove(CONTENT_LENGTH);
+    }
     strip_hop_by_hop(&mut head.headers);
     protect_cookies(&mut head.headers, &outbound.panel.name);
     let location = head.headers.get(LOCATION);

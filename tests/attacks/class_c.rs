@@ -180,6 +180,12 @@ const NONSENSE: &[Odd] = &[
 /// What is odd and clear, and bodies that break.
 const ODD: &[Odd] = &[
     (
+        "two ways to end",
+        "GET",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        Whole(200, "ok"),
+    ),
+    (
         "early hints",
         "GET",
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
