@@ -36,15 +36,19 @@
 //! | 2 | `wire` | HTTP vocabulary that several rooms need |
 //! | 2 | `credentials` | what a person knows or has: passwords, TOTP, recovery codes |
 //! | 1 | `model` | the words of the contract as types, without I/O |
+//! | 0 | `cancel` | what is looked at far more often than it happens: the end of an exchange |
 //! | 0 | `clock` | the only file that reads a clock |
+//! | 0 | `deadline` | what is set far more often than it passes |
 //! | 0 | `secret` | values that are never printed |
 //! | 0 | `shutdown` | owners of tasks |
 
 pub mod accept;
+pub mod cancel;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod deadline;
 pub mod gate;
 pub mod gateway;
 pub mod login;

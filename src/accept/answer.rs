@@ -2,9 +2,9 @@
 //! asked or has failed.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,16 +13,20 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use pin_project_lite::pin_project;
 
 use super::Handler;
 use super::connection::{Connection, Underway};
 use super::fault::HeadFault;
+use super::pace::Pace;
 use crate::wire::{Body, Problem, Response};
 
 /// The body of an answer; with its end, or when it is dropped, the exchange is over.
 #[derive(Debug)]
 pub(super) struct Tracked {
     body: Body,
+    /// Over HTTP/2.
+    pace: Option<Pace>,
     _underway: Underway,
 }
 
@@ -36,7 +40,11 @@ pub(super) async fn answer<H: Handler>(
     let version = request.version();
     let response = match connection.head_fault() {
         Some(fault) => last(refused(fault), version),
-        None => match handled(handler, Arc::clone(&connection), request).await {
+        None => match (Caught {
+            handling: handler.handle(Arc::clone(&connection), request),
+        })
+        .await
+        {
             Some(response) => response,
             None => {
                 connection.retire();
@@ -44,27 +52,36 @@ pub(super) async fn answer<H: Handler>(
             }
         },
     };
+    let pace = Pace::current();
+    if let Some(pace) = &pace {
+        pace.waits_for_client();
+    }
     Ok(response.map(|body| Tracked {
         body,
+        pace,
         _underway: underway,
     }))
 }
 
-/// The handler's answer; `None` when it panicked. A panic ends its own request and nothing else.
-async fn handled<H: Handler>(
-    handler: H,
-    connection: Arc<Connection>,
-    request: Request<Incoming>,
-) -> Option<Response> {
-    let mut handling = pin!(async move { handler.handle(connection, request).await });
-    poll_fn(move |cx| {
+pin_project! {
+    /// The handler's answer; `None` when it panicked. A panic ends its own request and nothing else.
+    struct Caught<F> {
+        #[pin]
+        handling: F,
+    }
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let handling = self.project().handling;
         // Nothing of the broken state is looked at again: the future is not polled after a panic.
-        match catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| handling.poll(cx))) {
             Ok(polled) => polled.map(Some),
             Err(_) => Poll::Ready(None),
         }
-    })
-    .await
+    }
 }
 
 fn refused(fault: HeadFault) -> Response {
@@ -110,7 +127,13 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &self.pace {
+            Some(pace) if polled.is_pending() => pace.waits_for_answer(),
+            Some(pace) => pace.waits_for_client(),
+            None => {}
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client;
 use super::fault::HeadFault;
+use crate::cancel::Cancel;
 use crate::config::TrustedProxies;
 
 /// One client connection.
@@ -22,10 +23,12 @@ pub struct Connection {
     proxies: Option<Arc<TrustedProxies>>,
     owner: Option<u32>,
     opened: Instant,
-    closer: CancellationToken,
+    closer: Cancel,
     retirement: CancellationToken,
     fault: OnceLock<HeadFault>,
     tunnel: AtomicBool,
+    /// Somebody asks for how long it has been quiet.
+    is_watched: AtomicBool,
     begun: AtomicU64,
     ended: AtomicU64,
     /// When the last exchange ended, in milliseconds since `opened`.
@@ -64,10 +67,11 @@ impl Connection {
             proxies: None,
             owner,
             opened: Instant::now(),
-            closer: CancellationToken::new(),
+            closer: Cancel::new(),
             retirement: CancellationToken::new(),
             fault: OnceLock::new(),
             tunnel: AtomicBool::new(false),
+            is_watched: AtomicBool::new(false),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             quiet_since: AtomicU64::new(0),
@@ -101,7 +105,7 @@ impl Connection {
     /// Drops the whole connection when cancelled: at once, with what was not yet sent, and even when
     /// the peer does not read. A tunnel over HTTP/1.1 has left the connection, and must watch this
     /// itself.
-    pub fn closer(&self) -> &CancellationToken {
+    pub fn closer(&self) -> &Cancel {
         &self.closer
     }
 
@@ -141,7 +145,13 @@ impl Connection {
         Underway(Arc::clone(self))
     }
 
-    /// For how long no exchange has been in progress; `None` while one is.
+    /// Notes from now on when exchanges end.
+    pub(super) fn watch_quiet(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    /// For how long no exchange has been in progress; `None` while one is. Only where
+    /// [`Connection::watch_quiet`] was called before.
     pub(super) fn quiet_for(&self) -> Option<Duration> {
         let ended = self.ended.load(Ordering::Acquire);
         if self.begun.load(Ordering::Acquire) != ended {
@@ -172,8 +182,10 @@ impl Connection {
 impl Drop for Underway {
     fn drop(&mut self) {
         let connection = &self.0;
-        let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        connection.quiet_since.store(now, Ordering::Relaxed);
+        if connection.is_watched.load(Ordering::Relaxed) {
+            let now = u64::try_from(connection.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+            connection.quiet_since.store(now, Ordering::Relaxed);
+        }
         connection.ended.fetch_add(1, Ordering::AcqRel);
         let waiting = connection
             .waiting
@@ -194,6 +206,7 @@ mod tests {
     async fn a_connection_is_quiet_only_between_exchanges() {
         let pause = Duration::from_millis(30);
         let connection = Arc::new(Connection::local(None));
+        connection.watch_quiet();
         let first = connection.begin();
         let second = connection.begin();
         drop(first);

@@ -93,24 +93,3 @@ impl HeadFault {
         }
     }
 }
-
-/// Why the framing of a chunked body was refused. Reaches whoever reads the body as the source of
-/// its error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BodyFault {
-    /// Not one to sixteen hexadecimal digits.
-    #[error("a chunk size must be one to sixteen hexadecimal digits")]
-    Size,
-    /// A line that does not end in CRLF.
-    #[error("a line of the chunked body does not end in CRLF")]
-    LineEnd,
-    /// Data that is longer than its chunk says.
-    #[error("a chunk is longer than its size says")]
-    ChunkEnd,
-    /// Extensions beyond what anybody needs.
-    #[error("the chunk extensions are larger than 16 KiB")]
-    Extensions,
-    /// Trailer fields beyond what anybody needs.
-    #[error("the trailer fields are larger than 16 KiB")]
-    Trailers,
-}

@@ -6,9 +6,9 @@
 use memchr::memchr;
 
 use super::fault::HeadFault;
-use super::framing::Framing;
 use super::request_line::{RequestLine, Version};
 use super::{FIELD_LIMIT, HEAD_LIMIT};
+use crate::wire::framing::Framing;
 
 /// Reads one head. Given again and again all bytes of the head so far, it goes on where it stopped.
 #[derive(Debug, Default)]
@@ -63,15 +63,18 @@ impl HeadReader {
 
     /// Judges one line without its end; `true` when it is the empty one after the fields.
     fn line(&mut self, line: &[u8]) -> Result<bool, HeadFault> {
-        if memchr(b'\r', line).is_some() {
-            return Err(HeadFault::BareCarriageReturn);
-        }
         match (&self.request, line.is_empty()) {
             (Some(_), true) => return Ok(true),
-            (Some(_), false) => self.fields.add(line)?,
+            (Some(_), false) => self
+                .fields
+                .add(line)
+                .map_err(|fault| or_bare(line, fault))?,
             (None, true) if self.skipped_empty_line => return Err(HeadFault::EmptyLines),
             (None, true) => self.skipped_empty_line = true,
-            (None, false) => self.request = Some(RequestLine::judge(line)?),
+            (None, false) => {
+                let judged = RequestLine::judge(line);
+                self.request = Some(judged.map_err(|fault| or_bare(line, fault))?);
+            }
         }
         Ok(false)
     }
@@ -96,6 +99,15 @@ impl HeadReader {
     }
 }
 
+/// What is wrong with a line where nothing may stand that could end another one: a carriage return in
+/// the middle is the cause of whatever else is wrong.
+fn or_bare(line: &[u8], fault: HeadFault) -> HeadFault {
+    match memchr(b'\r', line) {
+        Some(_) => HeadFault::BareCarriageReturn,
+        None => fault,
+    }
+}
+
 /// The first `wanted` at or after `from`.
 fn find(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
     let position = memchr(wanted, bytes.get(from..)?)?;
@@ -107,17 +119,15 @@ impl Fields {
         if matches!(line, [b' ' | b'\t', ..]) {
             return Err(HeadFault::Folded);
         }
-        let colon = find(line, 0, b':').ok_or(HeadFault::FieldSyntax)?;
-        let (name, rest) = line.split_at_checked(colon).ok_or(HeadFault::FieldSyntax)?;
-        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+        let colon = line.iter().position(|&byte| !is_token(byte));
+        let (name, rest) = line
+            .split_at_checked(colon.ok_or(HeadFault::FieldSyntax)?)
+            .ok_or(HeadFault::FieldSyntax)?;
+        let value = rest.strip_prefix(b":").ok_or(HeadFault::FieldSyntax)?;
+        if name.is_empty() {
             return Err(HeadFault::FieldSyntax);
         }
-        let value = rest.strip_prefix(b":").unwrap_or(rest);
-        // Without an early end, so that many bytes are looked at at once.
-        if value
-            .iter()
-            .fold(false, |bad, &byte| bad | is_control(byte))
-        {
+        if has_control(value) {
             return Err(HeadFault::FieldCharacter);
         }
         self.count += 1;
@@ -171,13 +181,52 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// RFC 9110 §5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\''
-        | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    TOKENS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Looked up, as every byte of every name is asked about.
+const TOKENS: [bool; 256] = {
+    let mut tokens = [false; 256];
+    let mut byte = 0;
+    while byte < tokens.len() {
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::cast_possible_truncation,
+            reason = "constant, within the loop's bound"
+        )]
+        {
+            tokens[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#' | b'$' | b'%'
+                | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        }
+        byte += 1;
+    }
+    tokens
+};
+
+/// Whether a byte stands in it that no field value may hold. Eight at a time: this looks at every byte
+/// of every head, and most heads are text.
+fn has_control(value: &[u8]) -> bool {
+    let (words, rest) = value.as_chunks::<8>();
+    let is_text = |word: &[u8; 8]| !may_have_control(u64::from_ne_bytes(*word));
+    words
+        .iter()
+        .any(|word| !is_text(word) && word.iter().copied().any(is_control))
+        || rest.iter().copied().any(is_control)
+}
+
+/// Whether one of eight bytes is below a blank, or the delete; tabs are among the former.
+fn may_have_control(word: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let below_blank = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+    let deletes = word ^ (ONES * 0x7f);
+    let is_delete = deletes.wrapping_sub(ONES) & !deletes & TOPS;
+    below_blank | is_delete != 0
 }
 
 /// What no field value may hold (RFC 9110 §5.5).
 fn is_control(byte: u8) -> bool {
-    matches!(byte, 0..=0x08 | 0x0a..=0x1f | 0x7f)
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
 #[cfg(test)]
@@ -350,6 +399,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn controls_are_found_wherever_they_stand(
+            text in proptest::collection::vec(proptest::sample::select(
+                &[0u8, 1, 8, 9, 10, 13, 31, 32, 33, 65, 126, 127, 128, 129, 159, 160, 255][..]), 0..40),
+        ) {
+            prop_assert_eq!(has_control(&text), text.iter().copied().any(is_control));
+        }
+
         #[test]
         fn where_the_bytes_are_cut_makes_no_difference(
             parts in proptest::collection::vec(

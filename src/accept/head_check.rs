@@ -14,11 +14,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::HEAD_LIMIT;
-use super::clocks::{Clocks, Deadline};
+use super::clocks::Clocks;
 use super::connection::Connection;
 use super::fault::HeadFault;
-use super::framing::Framing;
 use super::head::{Head, HeadReader};
+use crate::deadline::Deadline;
+use crate::wire::framing::{Framing, FramingFault};
 
 /// Asks for nothing that could be forwarded, should it ever be taken for a request.
 const STAND_IN: &[u8] = b"GET * HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
@@ -299,7 +300,7 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
     }
 }
 
-fn invalid(fault: super::BodyFault) -> io::Error {
+fn invalid(fault: FramingFault) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, fault)
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::clocks::Deadline;
 use super::connection::Connection;
+use crate::deadline::Deadline;
 
 /// The client's preface (RFC 9113 §3.4).
 const PREFACE_LENGTH: usize = 24;

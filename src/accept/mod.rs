@@ -14,7 +14,6 @@ mod clocks;
 mod connection;
 mod crowd;
 mod fault;
-mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handed;
@@ -23,8 +22,10 @@ mod head_check;
 mod http2_watch;
 mod introduction;
 mod listen;
+mod pace;
 mod protocol;
 mod request_line;
+mod seldom;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ use tokio_rustls::TlsAcceptor;
 pub use clocks::Clocks;
 pub use connection::Connection;
 pub use crowd::Crowd;
-pub use fault::{BodyFault, HeadFault};
+pub use fault::HeadFault;
 pub use handed::Handed;
 pub use listen::{ListenError, bind, bind_unix, bind_unix_for_group};
 

@@ -3,9 +3,10 @@
 //! The protocol is known before the first byte: by ALPN, and on plain listeners it is HTTP/1.1.
 //! Detecting it from the bytes, as hyper-util's `auto` builder does, has no clock.
 
-use std::future::{self, Future};
+use std::future::{self, Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -20,6 +21,8 @@ use super::connection::Connection;
 use super::fault::HeadFault;
 use super::head_check::HeadCheck;
 use super::http2_watch::Http2Watch;
+use super::pace::Pace;
+use super::seldom::Seldom;
 use super::{FIELD_LIMIT, HEAD_LIMIT, Handler};
 use crate::shutdown::Shutdown;
 
@@ -90,20 +93,24 @@ where
             connection.begin(),
         )
     });
-    let conn = http2::Builder::new(Tasks(service.shutdown.clone()))
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAM_LIMIT)
-        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(PENDING_RESET_LIMIT)
-        .max_local_error_reset_streams(LOCAL_RESET_LIMIT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(service.clocks.ping_interval)
-        .keep_alive_timeout(service.clocks.ping_answer)
-        .enable_connect_protocol()
-        .serve_connection(TokioIo::new(io), answering);
+    let conn = http2::Builder::new(Streams {
+        tasks: service.shutdown.clone(),
+        limit: service.clocks.write,
+    })
+    .timer(TokioTimer::new())
+    .max_concurrent_streams(STREAM_LIMIT)
+    .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+    .max_pending_accept_reset_streams(PENDING_RESET_LIMIT)
+    .max_local_error_reset_streams(LOCAL_RESET_LIMIT)
+    .initial_stream_window_size(STREAM_WINDOW)
+    .initial_connection_window_size(CONNECTION_WINDOW)
+    .max_send_buf_size(SEND_BUFFER)
+    .keep_alive_interval(service.clocks.ping_interval)
+    .keep_alive_timeout(service.clocks.ping_answer)
+    .enable_connect_protocol()
+    .serve_connection(TokioIo::new(io), answering);
     let idle = Some(service.clocks.idle_http2);
+    service.connection.watch_quiet();
     drive(conn, |conn| conn.graceful_shutdown(), &service, idle).await;
 }
 
@@ -119,17 +126,21 @@ async fn drive<C, H>(
 {
     let connection = &service.connection;
     let mut conn = pin!(conn);
-    let ended = tokio::select! {
-        ended = conn.as_mut() => Some(ended),
-        () = connection.closer().cancelled() => None,
-        () = asked_to_end(service, idle) => {
-            drain(conn.as_mut());
-            tokio::select! {
-                ended = conn.as_mut() => Some(ended),
-                () = connection.closer().cancelled() => None,
-            }
+    let mut closed = connection.closer().cancelled();
+    let mut drain = Some((Seldom::new(asked_to_end(service, idle)), drain));
+    let ended = poll_fn(|cx| {
+        if Pin::new(&mut closed).poll(cx).is_ready() {
+            return Poll::Ready(None);
         }
-    };
+        if let Some((asked, _)) = &mut drain
+            && Pin::new(asked).poll(cx).is_ready()
+            && let Some((_, drain)) = drain.take()
+        {
+            drain(conn.as_mut());
+        }
+        conn.as_mut().poll(cx).map(Some)
+    })
+    .await;
     if let Some(Err(error)) = ended {
         tracing::debug!(peer = %connection.peer(), %error, "a connection ended early");
         // An answer broke off. A reset tells the peer so, even where the end of the connection
@@ -164,16 +175,19 @@ async fn idle_for(connection: &Connection, limit: Option<Duration>) {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection as tasks that have an owner.
+/// Runs the streams of an HTTP/2 connection as tasks that have an owner, and a clock.
 #[derive(Clone)]
-struct Tasks(Shutdown);
+struct Streams {
+    tasks: Shutdown,
+    /// How long a client may take nothing of an answer.
+    limit: Duration,
+}
 
-impl<F> hyper::rt::Executor<F> for Tasks
+impl<F> hyper::rt::Executor<F> for Streams
 where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.spawn(stream);
+        self.tasks.spawn(Pace::new(self.limit).of(stream));
     }
 }

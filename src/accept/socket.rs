@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::clocks::Deadline;
 use super::connection::Connection;
 use super::crowd::Place;
+use crate::deadline::Deadline;
 
 /// The socket of one connection.
 #[derive(Debug)]
@@ -34,6 +34,9 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
+
+/// Up to so many bytes it costs less to copy them than to have the kernel gather them.
+const SMALL: usize = 2048;
 
 /// What is read at once while it is open who is there.
 const AT_FIRST: usize = 1024;
@@ -124,6 +127,18 @@ impl Drop for Socket {
     }
 }
 
+/// Copies what is small into one piece; how many bytes that is.
+fn flattened(parts: &[io::IoSlice<'_>], into: &mut [u8; SMALL]) -> Option<usize> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut rest = into.get_mut(..length)?;
+    for part in parts {
+        let (here, after) = rest.split_at_mut_checked(part.len())?;
+        here.copy_from_slice(part);
+        rest = after;
+    }
+    Some(length)
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -161,6 +176,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut small = [0; SMALL];
+        if let Some(count) = flattened(bufs, &mut small) {
+            return self.poll_write(cx, small.get(..count).unwrap_or_default());
+        }
         let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

@@ -130,7 +130,7 @@ fn ask(
     let Some(session) = visit.session.clone() else {
         return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
     };
-    if !asked.roles.contains(&session.user().role) {
+    if !asked.roles.contains(session.user().role) {
         return Err(not_for_this_role());
     }
     let recent = |within| now.since(session.created()) < within;

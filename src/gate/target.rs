@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 
 use super::path::Path;
+use crate::accept::FIELD_LIMIT;
 use crate::wire::{FORWARDED_METHODS, Problem};
 
 /// What a request asks for, in the only form that the inside of the house sees.
@@ -201,6 +202,12 @@ fn check_fields(parts: &Parts) -> Result<(), Problem> {
             Problem::new(StatusCode::EXPECTATION_FAILED, "expectation failed")
                 .detail("the only expectation that can be met is 100-continue"),
         );
+    }
+    // Over HTTP/1.1 they were counted before anything was made of them.
+    if parts.headers.len() > FIELD_LIMIT {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(Problem::new(status, "request head too large")
+            .detail(format!("a request has at most {FIELD_LIMIT} header fields")));
     }
     let padded = |value: &HeaderValue| value.as_bytes().trim_ascii() != value.as_bytes();
     if parts.version == Version::HTTP_2 && parts.headers.values().any(padded) {

@@ -37,7 +37,7 @@ use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
 use crate::session::Session;
 use crate::shutdown::Shutdown;
-use crate::telemetry::{AccessLog, Entry, Metrics};
+use crate::telemetry::{AccessLog, Answers, Entry, Metrics};
 use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 
 /// What every worker shares.
@@ -55,8 +55,8 @@ struct House {
 struct Answered {
     /// In a word.
     verdict: &'static str,
-    /// Which was asked.
-    panel: Option<Arc<Panel>>,
+    /// Which was asked, and where its answers are counted.
+    panel: Option<(Arc<Panel>, Answers)>,
     response: Response,
 }
 
@@ -71,12 +71,16 @@ struct Door {
 impl Handler for Door {
     async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
         let id = RequestId::next();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let house = &self.house;
-        let entry = Entry::begin(&house.access, id, house.clock.wall(), &parts);
-        let answering = self.answer(connection, parts, body, &entry);
-        let answered = id.of(answering).await;
-        let panel = answered.panel.as_ref().map(|panel| panel.name.as_str());
+        let entry = Entry::begin(&house.access, id, &house.clock, &parts);
+        // Nothing between these calls, and nothing large by value: every request carries the room for
+        // each copy of the future.
+        let answered = id
+            .of(self.answer(&connection, &mut parts, body, &entry))
+            .await;
+        let panel = answered.panel.as_ref();
+        let panel = panel.map(|(panel, answers)| (panel.name.as_str(), answers));
         entry.answer(answered.verdict, panel, answered.response)
     }
 }
@@ -84,8 +88,8 @@ impl Handler for Door {
 impl Door {
     async fn answer(
         &self,
-        connection: Arc<Connection>,
-        mut parts: Parts,
+        connection: &Connection,
+        parts: &mut Parts,
         body: Incoming,
         entry: &Entry,
     ) -> Answered {
@@ -94,35 +98,42 @@ impl Door {
         entry.tell(|line| line.client = Some(client));
         let front = house.front.load_full();
         if connection.came_in_the_clear(&parts.headers) {
-            return Answered::of("redirect", front.redirect.answer(&parts));
+            return Answered::of("redirect", front.redirect.answer(parts));
         }
-        match front.gate.decide(&parts, client, house.clock.now()) {
+        let now = house.clock.now();
+        match front.gate.decide(parts, client, now) {
             Verdict::Pass(permit) => {
+                if let Some(session) = permit.session() {
+                    session.touch(now);
+                }
                 tell_who(entry, permit.session());
                 if permit.target().is_websocket() {
                     // A tunnel outlives its answer.
                     parts.extensions.insert(entry.clone());
                 }
+                let answers = front.answers_of(permit.panel()).cloned();
                 let proxy = self.ways_of(&front);
-                let panel = permit.panel().clone();
-                let response = self.forward(&proxy, permit, parts, body, &connection);
+                drop(front);
                 Answered {
                     verdict: "pass",
-                    panel: Some(panel),
-                    response: response.await,
+                    panel: answers.map(|answers| (permit.panel().clone(), answers)),
+                    response: self.forward(&proxy, permit, parts, body, connection).await,
                 }
             }
             Verdict::Portal(visit) => {
                 tell_who(entry, visit.session.as_ref());
-                Answered::of("portal", house.show_portal(visit, parts, body).await)
+                let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
+                // Rare and large: every request would carry the room for it.
+                let page = Box::pin(house.show_portal(visit, parts, body));
+                Answered::of("portal", page.await)
             }
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
-                let response = gate::sign_in(why, &target, &parts, visit.stale_cookie);
+                let response = gate::sign_in(why, &target, parts, visit.stale_cookie);
                 Answered::of("sign-in", response)
             }
             Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
-            Verdict::Refuse(problem) => Answered::of("refuse", refuse(problem, wants_page(&parts))),
+            Verdict::Refuse(problem) => Answered::of("refuse", refuse(problem, wants_page(parts))),
         }
     }
 }
@@ -192,30 +203,30 @@ impl Door {
         &self,
         proxy: &Proxy,
         permit: Permit,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         connection: &Connection,
     ) -> Response {
-        if let Some(session) = permit.session() {
-            session.touch(self.house.clock.now());
+        match proxy.forward(permit, parts, body, connection).await {
+            Ok(response) => response,
+            Err(fault) => self.failed(&fault, parts, connection),
         }
-        let panel = permit.panel().name.clone();
-        let forwarded = proxy.forward(permit, &mut parts, body, connection).await;
-        let fault = match forwarded {
-            Ok(response) => return response,
-            Err(fault) => fault,
+    }
+
+    fn failed(&self, fault: &ForwardError, parts: &Parts, connection: &Connection) -> Response {
+        let Some(problem) = fault.problem() else {
+            let client = connection.client_of(&parts.headers);
+            return self.session_ended(parts, client, fault);
         };
-        match fault.problem() {
-            Some(problem) => {
-                self.house.metrics.upstream_error(&panel, problem.status());
-                tracing::warn!(reference = problem.reference(), %fault, "a request was not answered by the panel");
-                refuse(problem, wants_page(&parts))
-            }
-            None => {
-                let client = connection.client_of(&parts.headers);
-                self.session_ended(&parts, client, &fault)
-            }
+        if let Some(panel) = fault.panel_at_fault() {
+            let reference = problem.reference();
+            self.house.metrics.upstream_error(panel, problem.status());
+            tracing::warn!(reference, %fault, "a request was not answered by the panel");
         }
+        if let ForwardError::Exhausted { .. } = fault {
+            tracing::warn!(%fault, "a request was not sent on: this machine has no files, ports or memory left for its connection");
+        }
+        refuse(problem, wants_page(parts))
     }
 
     /// The session ended while its request was under way: the gate no longer lets it pass.

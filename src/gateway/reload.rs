@@ -105,7 +105,12 @@ impl Reload {
         for warning in warnings {
             tracing::warn!("{warning}");
         }
-        let front = match Front::after(&self.house.front.load(), &new, &self.sessions) {
+        let front = match Front::after(
+            &self.house.front.load(),
+            &new,
+            &self.sessions,
+            &self.house.metrics,
+        ) {
             Ok(front) => front,
             Err(fault) => {
                 tracing::error!(%fault, "the configuration stays as it was");

@@ -124,7 +124,7 @@ async fn serve(
     let rooms = open_rooms(&config, &tasks).await?;
     let certificates = certificates(&config, &rooms.clock)?;
     let (tls, tls_for_programs) = handshakes(&config, &certificates)?;
-    let front = Front::new(&config, &rooms.sessions, &rooms.clock)?;
+    let front = Front::new(&config, &rooms.sessions, &rooms.clock, &rooms.metrics)?;
     front.panels.watch(&tasks);
     let entry = Entry {
         tls,

@@ -82,15 +82,27 @@ impl Condition {
         self.0.failures.load(Relaxed) < self.0.bounds.health.failures
     }
 
-    /// It answered.
+    /// It answered a request. Where a check asks how it is, that alone says so: a panel may answer, and
+    /// not be well.
+    pub(super) fn answered(&self) {
+        if self.0.bounds.health.path.is_none() {
+            self.succeeded();
+        }
+    }
+
+    /// It is well.
     pub(super) fn succeeded(&self) {
+        // Most answers follow a good one: nothing is written that others read then.
+        if self.0.failures.load(Relaxed) == 0 {
+            return;
+        }
         let before = self.0.failures.swap(0, Relaxed);
         if before >= self.0.bounds.health.failures {
             tracing::info!(panel = self.0.name, "the panel is well again");
         }
     }
 
-    /// It did not.
+    /// It could not be reached, or is not well.
     pub(super) fn failed(&self) {
         let state = &self.0;
         let health = &state.bounds.health;
@@ -191,6 +203,10 @@ mod tests {
         (0..3).for_each(|_| panel.failed());
         hand.advance(Duration::from_secs(60));
         assert_eq!(panel.enter().unwrap_err(), NotNow::Down);
+        panel.answered();
+        assert!(!panel.is_up(), "an answer that was under way says nothing");
+        panel.succeeded();
+        assert!(panel.is_up());
     }
 
     #[test]

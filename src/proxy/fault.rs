@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, StatusCode};
 
-use super::body::{BodyFault, Progress};
+use super::body::ClientFault;
 use super::condition::NotNow;
 use super::upstream::UpstreamError;
 use crate::config::Panel;
@@ -19,6 +19,9 @@ pub enum ForwardError {
     SessionEnded,
     #[error("panel {panel} can't be reached: {cause}")]
     Unreachable { panel: String, cause: UpstreamError },
+    /// The gateway has no files, ports or memory left for one more connection.
+    #[error("the gateway can't open a connection to panel {panel}: {cause}")]
+    Exhausted { panel: String, cause: UpstreamError },
     #[error("panel {panel} did not answer in time")]
     Silent { panel: String },
     #[error("panel {panel} broke off or answered nonsense: {cause}")]
@@ -39,6 +42,17 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
+    /// The panel, where it was asked and failed; what it was not asked, and what the client spoilt, is
+    /// not its fault.
+    pub fn panel_at_fault(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { panel, .. }
+            | Self::Silent { panel }
+            | Self::Broken { panel, .. } => Some(panel),
+            _ => None,
+        }
+    }
+
     /// What is answered: it says which panel, and carries a number for the log where the panel is to
     /// blame. `None` when the visitor has to sign in.
     pub fn problem(&self) -> Option<Problem> {
@@ -81,6 +95,12 @@ impl ForwardError {
                 )
                 .header(REFRESH, seconds.into())
             }
+            Self::Exhausted { panel, .. } => unavailable(
+                "gateway is busy",
+                panel,
+                "could not be asked, as the gateway has no connections left; try again in a moment",
+                1,
+            ),
             Self::Full { panel } => unavailable(
                 "panel is busy",
                 panel,
@@ -128,32 +148,25 @@ pub(super) fn nonsense(panel: &Panel, what: &str) -> ForwardError {
 }
 
 /// Tells the panel's fault from the client's.
-pub(super) fn of_exchange(
-    panel: &Panel,
-    fault: UpstreamError,
-    progress: &Progress,
-) -> ForwardError {
-    match progress.client_fault() {
-        Some(BodyFault::Silent) => {
-            let seconds = panel.bounds.idle.as_secs();
-            return ForwardError::ClientSilent { seconds };
-        }
-        Some(BodyFault::TooLarge) => {
-            let limit = panel.bounds.max_body.unwrap_or(u64::MAX);
-            return ForwardError::TooLarge { limit };
-        }
-        Some(BodyFault::Broken) => return ForwardError::ClientBroken,
-        Some(BodyFault::Cut) => return ForwardError::SessionEnded,
-        None => {}
-    }
-    let panel = panel.name.clone();
+pub(super) fn of_exchange(panel: &Panel, fault: UpstreamError) -> ForwardError {
+    let name = panel.name.clone();
     match fault {
-        UpstreamError::NoAnswer => ForwardError::Silent { panel },
-        UpstreamError::Exchange(cause) => ForwardError::Broken {
-            panel,
+        UpstreamError::Client(ClientFault::Silent) => ForwardError::ClientSilent {
+            seconds: panel.bounds.idle.as_secs(),
+        },
+        UpstreamError::Client(ClientFault::TooLarge) => ForwardError::TooLarge {
+            limit: panel.bounds.max_body.unwrap_or(u64::MAX),
+        },
+        UpstreamError::Client(ClientFault::Broken) => ForwardError::ClientBroken,
+        UpstreamError::NoAnswer => ForwardError::Silent { panel: name },
+        cause if cause.is_of_this_machine() => ForwardError::Exhausted { panel: name, cause },
+        cause @ (UpstreamError::Connect { .. } | UpstreamError::ConnectTimeout { .. }) => {
+            ForwardError::Unreachable { panel: name, cause }
+        }
+        cause => ForwardError::Broken {
+            panel: name,
             cause: cause.to_string(),
         },
-        cause => ForwardError::Unreachable { panel, cause },
     }
 }
 

@@ -22,13 +22,14 @@ use http::request::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use self::body::{Progress, RequestBody, ResponseBody};
+pub use self::body::ClientFault;
+use self::body::{RequestBody, ResponseBody};
 pub use self::condition::PanelState;
 use self::condition::{Condition, Place};
 pub use self::fault::ForwardError;
 pub use self::panels::Panels;
-pub use self::upstream::UpstreamError;
 use self::upstream::{Answer, Upstream};
+pub use self::upstream::{AnswerFault, UpstreamError};
 use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::config::Panel;
@@ -126,13 +127,14 @@ impl Way {
             client: connection.client_of(&parts.headers),
         };
         let forwarded = if permit.target().is_websocket() {
-            self.open_tunnel(&outbound, parts, exchange, connection, place)
-                .await
+            let opening = self.open_tunnel(&outbound, parts, exchange, connection, place);
+            // Rare and large: every request would carry the room for it.
+            Box::pin(opening).await
         } else {
             self.exchange(&outbound, parts, body, exchange, place).await
         };
         match &forwarded {
-            Ok(_) => self.condition.succeeded(),
+            Ok(_) => self.condition.answered(),
             // Only this is surely not of one request alone: nobody can bring a panel down for
             // everybody by asking for what it stumbles over.
             Err(ForwardError::Unreachable { .. }) => self.condition.failed(),
@@ -149,26 +151,13 @@ impl Way {
         exchange: Exchange,
         place: Place,
     ) -> Result<Response, ForwardError> {
-        let exchange = Arc::new(exchange);
-        let progress = Progress::new();
-        let body = RequestBody::of_client(
-            body,
-            &self.panel.bounds,
-            &exchange,
-            progress.clone(),
-            self.clock.clone(),
-        );
-        let request = request_head::build(outbound, parts, body);
-        let sent = exchange
-            .until_cut(self.upstream.send(request, &progress))
-            .await;
-        let Answer {
-            head,
-            body,
-            connection,
-        } = sent
+        let body =
+            RequestBody::of_client(body, &self.panel.bounds, exchange.session(), &self.clock);
+        let request = request_head::build(outbound, parts).with(body);
+        let sent = exchange.until_cut(self.upstream.send(request)).await;
+        let Answer { head, trip } = sent
             .ok_or(ForwardError::SessionEnded)?
-            .map_err(|fault| fault::of_exchange(&self.panel, fault, &progress))?;
+            .map_err(|fault| fault::of_exchange(&self.panel, fault))?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked for it (RFC 9110 §7.8); its connection goes with the answer.
             return Err(fault::nonsense(
@@ -177,7 +166,7 @@ impl Way {
             ));
         }
         let head = response_head::clean(head, outbound);
-        let body = ResponseBody::new(body, exchange, connection, place);
+        let body = ResponseBody::new(trip, exchange, self.upstream.pool().clone(), place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }

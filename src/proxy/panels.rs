@@ -1,20 +1,20 @@
 //! All panels, with what every worker shares of them: how they are reached, and how they are.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
 use http::header::HOST;
-use http::{HeaderValue, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
-
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::body::{Progress, RequestBody};
+use super::body::RequestBody;
 use super::condition::{Condition, PanelState};
-use super::upstream::{Connector, Upstream, UpstreamError};
+use super::upstream::{Answer, Connector, Head, Upstream, UpstreamError};
 use crate::clock::Clock;
 use crate::config::{self, Panel};
+use crate::session::Exchange;
 use crate::shutdown::Shutdown;
 
 /// What a check reads of an answer at the most, in bytes: a connection that is read to its end serves again.
@@ -69,7 +69,7 @@ impl Panels {
         });
         let ended = CancellationToken::new();
         Ok(Self {
-            known: known.collect::<Result<_, _>>()?,
+            known: known.collect::<Result<_, UpstreamError>>()?,
             clock: clock.clone(),
             _ends: Arc::new(ended.clone().drop_guard()),
             ended,
@@ -152,19 +152,26 @@ async fn watch(known: Known, path: String, tasks: Shutdown) {
 /// A panel is well that answers with less than 500. The check says who nobody is, so what it asks for
 /// tells it no more than a stranger.
 async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCode, String> {
-    let mut request = Request::new(RequestBody::empty());
-    *request.uri_mut() = path.parse::<Uri>().map_err(|fault| fault.to_string())?;
     let host = match &panel.upstream {
         config::Upstream::Unix(_) => "localhost".to_owned(),
         other => authority(other),
     };
-    let host = HeaderValue::from_str(&host).map_err(|fault| fault.to_string())?;
-    request.headers_mut().insert(HOST, host);
-    let answer = upstream.send(request, &Progress::new()).await;
-    let answer = answer.map_err(|fault| fault.to_string())?;
-    let status = answer.head.status;
+    let path = PathAndQuery::try_from(path).map_err(|fault| fault.to_string())?;
+    let path = path.as_str();
+    let mut head = Head::new(&Method::GET, path, path.len() + host.len() + 64);
+    head.text(&HOST, &[host.as_bytes()]);
+    let answer = upstream.send(head.with(RequestBody::empty())).await;
+    let Answer { head, mut trip } = answer.map_err(|fault| fault.to_string())?;
+    let status = head.status;
     // The status alone decides: a long page is as good an answer.
-    let _ = Limited::new(answer.body, MOST_READ).collect().await;
+    let mut read = 0;
+    while let Some(Ok(data)) = poll_fn(|cx| trip.poll_data(cx)).await {
+        read += data.len();
+        if read > MOST_READ {
+            break;
+        }
+    }
+    upstream.pool().give_back(trip, Exchange::of_nobody());
     if status.is_server_error() {
         return Err(format!("it answered {status}"));
     }

@@ -3,81 +3,79 @@
 //! Order matters (CVE-2024-45410, CVE-2026-29054): first what the client may not say is left out,
 //! `Connection` and what it names included, only then the gateway's own fields are added.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Outbound;
+use super::upstream::Head;
 use crate::wire::{cookie, header};
 
 /// What the secret of a management token begins with: a panel never sees one (promise 5).
 const MANAGEMENT_TOKEN: &str = "pct_";
 
-/// The upstream request of a request that was let pass.
-pub(super) fn build<B>(outbound: &Outbound<'_>, parts: &Parts, body: B) -> Request<B> {
-    let mut request = Request::new(body);
-    *request.method_mut() = outbound.permit.target().method().clone();
-    *request.uri_mut() = Uri::from(outbound.permit.target().path_and_query().clone());
-    let headers = request.headers_mut();
-    headers.reserve(parts.headers.len() + 10);
-    carry_over(headers, &parts.headers, outbound);
-    add_own(headers, &parts.headers, outbound);
-    request
+/// What most heads need beside the target, in bytes; a longer one grows.
+const MOST_HEADS: usize = 2048;
+
+/// The upstream head of a request that was let pass.
+pub(super) fn build(outbound: &Outbound<'_>, parts: &Parts) -> Head {
+    let target = outbound.permit.target();
+    let sent = &parts.headers;
+    let path_and_query = target.path_and_query().as_str();
+    let capacity = MOST_HEADS + path_and_query.len();
+    let mut head = Head::new(target.method(), path_and_query, capacity);
+    // First, as most servers look for it.
+    add_host(&mut head, target.host().written());
+    carry_over(&mut head, sent, outbound);
+    add_own(&mut head, sent, outbound);
+    head
 }
 
-fn carry_over(headers: &mut HeaderMap, sent: &HeaderMap, outbound: &Outbound<'_>) {
-    let has_connection = sent.contains_key(CONNECTION);
+fn carry_over(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
+    let nominates = header::nominates(sent);
     for (name, value) in sent {
-        let own = [&HOST, &COOKIE, &EXPECT].contains(&name);
+        // How long the body is says whoever sends it on.
+        let own = [&HOST, &COOKIE, &EXPECT, &CONTENT_LENGTH].contains(&name);
         let dropped = own
             || header::is_hop_by_hop(name)
             || header::is_spoken_for(name)
             || is_identity(name, outbound)
-            || (has_connection && header::is_nominated(name, sent))
+            || (nominates && header::is_nominated(name, sent))
             || (name == AUTHORIZATION && shows_management_token(value));
         if !dropped {
-            headers.append(name, value.clone());
+            head.field(name, value);
         }
     }
 }
 
-fn add_own(headers: &mut HeaderMap, sent: &HeaderMap, outbound: &Outbound<'_>) {
-    let host = outbound.permit.target().host().written();
-    let client = outbound.client;
-    if let Some(host) = host_field(host, sent) {
-        headers.insert(HOST, host.clone());
-        headers.insert(X_FORWARDED_HOST, host);
-    }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-    let made = [
-        (X_FORWARDED_FOR, client.to_string()),
-        (FORWARDED, forwarded(client, host)),
-    ];
-    for (name, value) in made {
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            headers.insert(name, value);
-        }
-    }
-    if let Some(cookies) = cookie::for_panel(sent) {
-        headers.insert(COOKIE, cookies);
-    }
-    add_identity(headers, outbound);
+fn add_host(head: &mut Head, host: &str) {
+    head.text(&HOST, &[host.as_bytes()]);
+    head.text(&X_FORWARDED_HOST, &[host.as_bytes()]);
 }
 
-/// The host as a field: the browser's own where that says the same.
-fn host_field(host: &str, sent: &HeaderMap) -> Option<HeaderValue> {
-    let own = sent
-        .get(HOST)
-        .filter(|own| own.as_bytes() == host.as_bytes());
-    own.cloned().or_else(|| HeaderValue::from_str(host).ok())
+fn add_own(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
+    let host = outbound.permit.target().host().written().as_bytes();
+    let mut client = Text::new();
+    client.address(outbound.client);
+    let client = client.as_bytes();
+    head.text(&X_FORWARDED_PROTO, &[b"https"]);
+    head.text(&X_FORWARDED_FOR, &[client]);
+    // RFC 7239 §4; addresses with colons and hosts with ports are quoted.
+    let (open, close): (&[u8], &[u8]) = match outbound.client {
+        IpAddr::V4(_) => (b"for=", b";host=\""),
+        IpAddr::V6(_) => (b"for=\"[", b"]\";host=\""),
+    };
+    head.text(&FORWARDED, &[open, client, close, host, b"\";proto=https"]);
+    // In one field, as RFC 9113 §8.2.3 asks.
+    head.list(&COOKIE, cookie::for_panel(sent), b"; ");
+    add_identity(head, outbound);
 }
 
 /// Who is signed in. Without a session nobody is named, and nobody else can be.
-fn add_identity(headers: &mut HeaderMap, outbound: &Outbound<'_>) {
+fn add_identity(head: &mut Head, outbound: &Outbound<'_>) {
     let Some(session) = outbound.permit.session() else {
         return;
     };
@@ -89,9 +87,8 @@ fn add_identity(headers: &mut HeaderMap, outbound: &Outbound<'_>) {
         (&identity.email, user.email.as_deref()),
     ];
     for (name, value) in fields {
-        let value = value.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok());
         if let Some((name, value)) = name.as_ref().zip(value) {
-            headers.insert(name, value);
+            head.text(name, &[value.as_bytes()]);
         }
     }
 }
@@ -110,18 +107,80 @@ fn shows_management_token(value: &HeaderValue) -> bool {
         .any(|part| part == MANAGEMENT_TOKEN.as_bytes())
 }
 
-/// RFC 7239 §4; addresses with colons and hosts with ports are quoted.
-fn forwarded(client: IpAddr, host: &str) -> String {
-    let mut text = String::with_capacity(64);
-    // Writing to a string does not fail.
-    let _ = match client {
-        IpAddr::V4(address) => write!(text, "for={address}"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
-    };
-    let _ = write!(text, ";host=\"{host}\";proto=https");
-    text
+/// A few bytes that are written without an allocation: an address has 39 at the most.
+struct Text {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self {
+            bytes: [0; 40],
+            length: 0,
+        }
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.octets(address.octets()),
+            IpAddr::V6(address) => {
+                let left = self.bytes.len();
+                let mut room = self.bytes.as_mut_slice();
+                // There is room for the longest.
+                let _ = write!(room, "{address}");
+                self.length = left - room.len();
+            }
+        }
+    }
+
+    /// By hand: this is done for every request.
+    fn octets(&mut self, octets: [u8; 4]) {
+        for (place, octet) in octets.into_iter().enumerate() {
+            if place > 0 {
+                self.push(b'.');
+            }
+            if octet >= 100 {
+                self.push(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.push(b'0' + octet / 10 % 10);
+            }
+            self.push(b'0' + octet % 10);
+        }
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn addresses_are_written_as_everybody_writes_them(octets: [u8; 4], words: [u16; 8]) {
+            for address in [IpAddr::from(octets), IpAddr::from(words)] {
+                let mut text = Text::new();
+                text.address(address);
+                let expected = address.to_string();
+                prop_assert_eq!(text.as_bytes(), expected.as_bytes());
+            }
+        }
+    }
+}

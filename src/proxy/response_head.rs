@@ -1,7 +1,7 @@
 //! The panel's answer on its way back: what belongs to one connection is left out, the gateway's
 //! cookies can't be set, and redirects that name the upstream lead to where the browser is.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
@@ -28,15 +28,17 @@ pub(super) fn clean(mut head: Parts, outbound: &Outbound<'_>) -> Parts {
 
 /// RFC 9110 §7.6.1 holds in both directions.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let nominates = header::nominates(headers);
     let gone: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| header::is_hop_by_hop(name) || header::is_nominated(name, headers))
+        .filter(|name| {
+            header::is_hop_by_hop(name) || (nominates && header::is_nominated(name, headers))
+        })
         .cloned()
         .collect();
     for name in gone {
         headers.remove(name);
     }
-    headers.remove(CONNECTION);
 }
 
 /// A panel can neither set nor delete the gateway's cookies.
@@ -70,7 +72,8 @@ fn to_outside(location: &HeaderValue, outbound: &Outbound<'_>) -> Option<HeaderV
         return None;
     }
     // The text after the authority as it stands: a fragment is part of it, and not of the Uri.
-    let rest = location.to_str().ok()?.split_once(authority)?.1;
+    let text = location.to_str().ok()?.get(scheme.len()..)?;
+    let rest = text.strip_prefix("://")?.strip_prefix(authority)?;
     HeaderValue::from_str(&format!("https://{host}{rest}")).ok()
 }
 

@@ -6,21 +6,20 @@
 //! stands between two frames, and both sides are closed.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, Version, response};
+use http::{HeaderValue, StatusCode, Version, response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::body::{Progress, RequestBody, ResponseBody};
+use super::body::{RequestBody, ResponseBody};
 use super::condition::Place;
-use super::upstream::{Answer, Lease};
+use super::upstream::{Answer, Outgoing, Stream};
 use super::websocket::{self, CloseReason, Frames};
 use super::{ForwardError, Outbound, Way, fault, request_head, response_head};
 use crate::accept::Connection;
@@ -32,6 +31,9 @@ use crate::wire::{Body, Response};
 
 /// How long the browser has to take the close frame.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// How long a browser may take nothing of what is written.
+const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// How long one side may still speak after the other has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -52,17 +54,16 @@ impl Way {
         let over_http2 = parts.version == Version::HTTP_2;
         let browser = parts.extensions.remove::<OnUpgrade>();
         let (request, key) = handshake(outbound, parts, over_http2);
-        let mut answer = exchange
+        let answer = exchange
             .until_cut(self.upstream.send_alone(request))
             .await
             .ok_or(ForwardError::SessionEnded)?
-            .map_err(|cause| fault::of_exchange(&self.panel, cause, &Progress::new()))?;
+            .map_err(|cause| fault::of_exchange(&self.panel, cause))?;
         if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
             return self.declined(answer, outbound, exchange, over_http2, place);
         }
-        let panel = answer.head.extensions.remove::<OnUpgrade>();
         let proved = key.is_some_and(|key| proves(&answer.head, &key));
-        let (Some(browser), Some(panel), true) = (browser, panel, proved) else {
+        let (Some(browser), true) = (browser, proved) else {
             return Err(fault::nonsense(
                 &self.panel,
                 "it switched protocols without the proof",
@@ -71,7 +72,6 @@ impl Way {
         let tunnel = Tunnel {
             exchange,
             entry: parts.extensions.remove(),
-            _connection: answer.connection,
             _place: place,
             clock: self.clock.clone(),
             shutdown: self.tasks.clone(),
@@ -79,7 +79,8 @@ impl Way {
         if !over_http2 {
             connection.becomes_tunnel();
         }
-        self.tasks.spawn(tunnel.run(browser, panel));
+        let (panel, ahead) = answer.trip.into_tunnel();
+        self.tasks.spawn(tunnel.run(browser, panel, ahead));
         let head = switched(answer.head, outbound, over_http2);
         Ok(Response::from_parts(head, Body::empty()))
     }
@@ -98,34 +99,32 @@ impl Way {
             return Err(fault::nonsense(&self.panel, "it did not switch protocols"));
         }
         let head = response_head::clean(answer.head, outbound);
-        let body = ResponseBody::new(answer.body, Arc::new(exchange), answer.connection, place);
+        let pool = self.upstream.pool().clone();
+        let body = ResponseBody::new(answer.trip, exchange, pool, place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }
 
-/// The request for the panel, and the key that its answer must prove.
+/// The request for the panel, and the key that its answer must prove. A handshake has no body that
+/// could be carried along.
 fn handshake(
     outbound: &Outbound<'_>,
     parts: &Parts,
     over_http2: bool,
-) -> (Request<RequestBody>, Option<String>) {
-    let mut request = request_head::build(outbound, parts, RequestBody::empty());
-    let headers = request.headers_mut();
-    // A handshake has no body that could be carried along, so none is announced.
-    headers.remove(CONTENT_LENGTH);
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if over_http2 {
+) -> (Outgoing, Option<String>) {
+    let mut head = request_head::build(outbound, parts);
+    head.field(&CONNECTION, &HeaderValue::from_static("Upgrade"));
+    head.field(&UPGRADE, &HeaderValue::from_static("websocket"));
+    let key = if over_http2 {
         // HTTP/2 has no key: this one is between the gateway and the panel.
-        if let Ok(key) = HeaderValue::from_str(&websocket::fresh_key()) {
-            headers.insert(SEC_WEBSOCKET_KEY, key);
-        }
-    }
-    let key = headers
-        .get(SEC_WEBSOCKET_KEY)
-        .and_then(|key| key.to_str().ok())
-        .map(str::to_owned);
-    (request, key)
+        let key = websocket::fresh_key();
+        head.text(&SEC_WEBSOCKET_KEY, &[key.as_bytes()]);
+        Some(key)
+    } else {
+        let key = parts.headers.get(SEC_WEBSOCKET_KEY);
+        key.and_then(|key| key.to_str().ok()).map(str::to_owned)
+    };
+    (head.with(RequestBody::empty()), key)
 }
 
 fn proves(head: &response::Parts, key: &str) -> bool {
@@ -160,8 +159,6 @@ struct Tunnel {
     exchange: Exchange,
     /// Its line in the log, which is written when the tunnel is over.
     entry: Option<Entry>,
-    /// Dropped before both sides have switched, it would close the connection.
-    _connection: Lease,
     _place: Place,
     clock: Clock,
     shutdown: Shutdown,
@@ -177,13 +174,13 @@ struct ToBrowser {
 }
 
 impl Tunnel {
-    async fn run(self, browser: OnUpgrade, panel: OnUpgrade) {
-        let both = async { tokio::try_join!(browser, panel) };
-        let Some(Ok((browser, panel))) = self.exchange.until_cut(both).await else {
+    /// `ahead`: what came from the panel behind its answer.
+    async fn run(self, browser: OnUpgrade, panel: Stream, ahead: BytesMut) {
+        let Some(Ok(browser)) = self.exchange.until_cut(browser).await else {
             return;
         };
         let (from_browser, to_browser) = split(TokioIo::new(browser));
-        let (from_panel, mut to_panel) = split(TokioIo::new(panel));
+        let (from_panel, mut to_panel) = split(panel);
         let mut to_browser = ToBrowser {
             writer: to_browser,
             frames: Frames::default(),
@@ -196,7 +193,7 @@ impl Tunnel {
             () = self.shutdown.hurried() => Some(CloseReason::Restart),
             () = until_both_end(
                 self.carry_up(from_browser, &mut to_panel),
-                to_browser.carry_down(from_panel),
+                to_browser.carry_down(from_panel, ahead),
             ) => None,
         };
         if let Some(reason) = reason {
@@ -211,7 +208,7 @@ impl Tunnel {
     async fn carry_up(
         &self,
         mut from_browser: ReadHalf<TokioIo<Upgraded>>,
-        to_panel: &mut WriteHalf<TokioIo<Upgraded>>,
+        to_panel: &mut WriteHalf<Stream>,
     ) -> io::Result<()> {
         let mut buffer = BytesMut::with_capacity(BUFFER);
         while from_browser.read_buf(&mut buffer).await? > 0 {
@@ -227,12 +224,21 @@ impl Tunnel {
 }
 
 impl ToBrowser {
-    async fn carry_down(&mut self, mut from_panel: ReadHalf<TokioIo<Upgraded>>) -> io::Result<()> {
-        let mut buffer = BytesMut::with_capacity(BUFFER);
-        while from_panel.read_buf(&mut buffer).await? > 0 {
+    async fn carry_down(
+        &mut self,
+        mut from_panel: ReadHalf<Stream>,
+        ahead: BytesMut,
+    ) -> io::Result<()> {
+        let mut buffer = ahead;
+        buffer.reserve(BUFFER);
+        while !buffer.is_empty() || from_panel.read_buf(&mut buffer).await? > 0 {
             self.is_writing = true;
-            self.writer.write_all(&buffer).await?;
-            self.writer.flush().await?;
+            let writing = async {
+                self.writer.write_all(&buffer).await?;
+                self.writer.flush().await
+            };
+            // Over HTTP/2 nothing else ends a tunnel whose browser does not read.
+            timeout(STANDSTILL, writing).await??;
             self.is_writing = false;
             self.frames.pass(&buffer);
             if let Some(entry) = &self.entry {

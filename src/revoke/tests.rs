@@ -4,9 +4,8 @@ use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::Revoker;
+use crate::cancel::Cancel;
 use crate::clock::Clock;
 use crate::config::{Config, SessionLimits};
 use crate::model::{
@@ -92,7 +91,7 @@ async fn a_user_is_ended_in_memory_and_on_disk_and_others_are_not() {
     let house = House::new().await;
     let (ada, bob) = (house.user("ada").await, house.user("bob").await);
     let (hers, _his) = (house.sign_in(&ada).await, house.sign_in(&bob).await);
-    let exchange = Exchange::of(hers.clone(), CancellationToken::new()).unwrap();
+    let exchange = Exchange::of(hers.clone(), Cancel::new()).unwrap();
     let cut = exchange.cut().clone();
     let leaves = async move {
         cut.cancelled().await;

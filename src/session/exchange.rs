@@ -5,14 +5,15 @@
 //! each other: an exchange is either refused or seen by the revocation, never missed between the two.
 
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Session};
+use crate::cancel::{Cancel, UntilCancelled};
 
 /// How long a cut exchange may take to end in good form (a close frame, a reset stream) before its
 /// connection is dropped as it stands: a client that does not read must not keep it open.
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct Exchange {
     session: Option<Arc<Session>>,
     number: u64,
-    cut: CancellationToken,
+    cut: Cancel,
 }
 
 /// The exchanges in flight of one session.
@@ -38,7 +39,6 @@ pub(super) struct Register {
 
 #[derive(Debug, Default)]
 struct Entries {
-    closed: bool,
     next_number: u64,
     open: Vec<Entry>,
     /// Told whenever an exchange leaves, once somebody waits for that.
@@ -48,8 +48,8 @@ struct Entries {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    cut: CancellationToken,
-    closer: CancellationToken,
+    cut: Cancel,
+    closer: Cancel,
 }
 
 impl Exchange {
@@ -57,10 +57,10 @@ impl Exchange {
     ///
     /// # Errors
     /// [`Ended::Revoked`] when the session has been ended since it was judged.
-    pub fn of(session: Arc<Session>, closer: CancellationToken) -> Result<Self, Ended> {
-        let cut = CancellationToken::new();
+    pub fn of(session: Arc<Session>, closer: Cancel) -> Result<Self, Ended> {
+        let cut = Cancel::new();
         let mut entries = session.register.lock();
-        if entries.closed {
+        if session.is_closed() {
             return Err(Ended::Revoked);
         }
         let number = entries.next_number;
@@ -84,7 +84,7 @@ impl Exchange {
         Self {
             session: None,
             number: 0,
-            cut: CancellationToken::new(),
+            cut: Cancel::new(),
         }
     }
 
@@ -94,17 +94,14 @@ impl Exchange {
     }
 
     /// Cancelled when the session ends.
-    pub fn cut(&self) -> &CancellationToken {
+    pub fn cut(&self) -> &Cancel {
         &self.cut
     }
 
-    /// The outcome of `work`, or `None` if the session ends first.
-    pub async fn until_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased; // a cut wins over bytes that are ready at the same moment
-            () = self.cut.cancelled() => None,
-            done = work => Some(done),
-        }
+    /// Resolves to the outcome of `work`, or to `None` if the session ends first: a cut wins over
+    /// bytes that are ready at the same moment.
+    pub fn until_cut<F: Future>(&self, work: F) -> UntilCancelled<F> {
+        self.cut.until_cancelled(work)
     }
 }
 
@@ -117,15 +114,6 @@ impl Drop for Exchange {
 }
 
 impl Register {
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    /// From now on nothing can enter.
-    fn close(&self) {
-        self.lock().closed = true;
-    }
-
     pub(super) fn count(&self) -> usize {
         self.lock().open.len()
     }
@@ -183,7 +171,13 @@ impl Session {
 
     /// Lets nothing more begin under this session.
     pub(super) fn close(&self) {
-        self.register.close();
+        // Under the lock, so that an exchange has either entered before or does not enter.
+        let _entries = self.register.lock();
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 }
 

@@ -2,19 +2,21 @@
 //! written behind.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Session, Sessions};
 use crate::clock::{Clock, Timestamp};
 use crate::config::SecondFactor;
-use crate::model::TokenHash;
+use crate::model::{SessionRecord, TokenHash, User};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
 
 /// How often expired sessions are ended: what they have open is cut that soon after. Requests are
 /// checked to the millisecond.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How many sessions are looked at before something else has its turn.
+const AT_ONCE: usize = 1000;
 
 /// Last-seen is written every so many sweeps. After a crash a session may look idle for up to this
 /// much longer than it was, never shorter.
@@ -38,7 +40,7 @@ pub async fn restore(
 ) -> Result<usize, StoreError> {
     let latest = now.plus(SLACK);
     let (mut restored, mut refused) = (0, Vec::new());
-    for (record, user) in store.sessions().await? {
+    let restore = |record: SessionRecord, user: Arc<User>| {
         let is_past = record.created <= latest && record.last_seen <= latest;
         let suffices = record.second_factor.is_some() || !second_factor.required_for(user.role);
         if is_past && suffices && sessions.admit(&record, user).is_some() {
@@ -46,7 +48,8 @@ pub async fn restore(
         } else {
             refused.push(record.token);
         }
-    }
+    };
+    store.each_session(restore).await?;
     // Or another clock or configuration at a later start would bring them back.
     if !refused.is_empty() {
         store.tidy_sessions(&[], &refused).await?;
@@ -58,35 +61,38 @@ pub async fn restore(
 pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown: Shutdown) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut expired = Vec::new();
+    let (mut seen, mut expired) = (Vec::new(), Vec::new());
     let mut sweeps = 0_u32;
     while !shutdown.has_begun() {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shutdown.begun() => {}
         }
-        let over = sessions.sweep(clock.now());
-        if !over.is_empty() {
-            expired.extend(over.iter().map(|session| session.token_hash()));
-            // Before anything is written: what is out of the table must not wait for the store to
-            // be cut, or a revocation could be answered while it is open.
-            let sessions = sessions.clone();
-            shutdown.spawn(async move { sessions.cut(&over).await });
+        let mut has_more = true;
+        while has_more {
+            let over;
+            (over, has_more) = sessions.sweep(clock.now(), AT_ONCE);
+            if !over.is_empty() {
+                expired.extend(over.iter().map(|session| session.token_hash()));
+                // Before anything is written: what is out of the table must not wait for the store
+                // to be cut, or a revocation could be answered while it is open.
+                let sessions = sessions.clone();
+                shutdown.spawn(async move { sessions.cut(&over).await });
+            }
+            tokio::task::yield_now().await;
         }
         sweeps = sweeps.wrapping_add(1);
-        let due = sweeps.is_multiple_of(SWEEPS_PER_WRITE);
-        let seen = if due {
-            sessions.unwritten()
-        } else {
-            Vec::new()
-        };
-        write(&store, &seen, &mut expired).await;
+        if sweeps.is_multiple_of(SWEEPS_PER_WRITE) {
+            seen.extend(sessions.take_seen());
+        }
+        write(&store, &mut seen, &mut expired).await;
     }
-    write(&store, &sessions.unwritten(), &mut expired).await;
+    seen.extend(sessions.take_seen());
+    write(&store, &mut seen, &mut expired).await;
 }
 
 /// Nothing of this was promised to anybody: what fails is tried again with the next write.
-async fn write(store: &Store, seen: &[Arc<Session>], expired: &mut Vec<TokenHash>) {
+async fn write(store: &Store, seen: &mut Vec<Arc<Session>>, expired: &mut Vec<TokenHash>) {
     if seen.is_empty() && expired.is_empty() {
         return;
     }
@@ -103,9 +109,7 @@ async fn write(store: &Store, seen: &[Arc<Session>], expired: &mut Vec<TokenHash
     match store.tidy_sessions(&rows, expired).await {
         Ok(()) => {
             expired.clear();
-            for (session, (_, _, at)) in seen.iter().zip(rows) {
-                session.last_written.store(at.millis(), Ordering::Relaxed);
-            }
+            seen.clear();
         }
         Err(fault) => tracing::warn!(%fault, "could not write when sessions were last seen"),
     }

@@ -4,6 +4,7 @@
 //! for the next start. A [`Session`] belongs to a user and carries the user's generation at the time
 //! the password was checked; [`Exchange`]s in flight are registered with it and hold the cut.
 
+mod agenda;
 mod device;
 mod exchange;
 mod house;
@@ -12,7 +13,7 @@ mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 pub use self::device::device_name;
 pub use self::exchange::Exchange;
@@ -38,11 +39,13 @@ pub struct Session {
     created: Timestamp,
     /// Milliseconds since 1970.
     last_seen: AtomicI64,
-    /// The last of these that is in the store.
-    last_written: AtomicI64,
+    /// It is among the seen ones of the table already.
+    is_noted: AtomicBool,
     address: IpAddr,
     second_factor: Option<FactorKind>,
     register: Register,
+    /// Nothing more begins under it. Changed under the lock of the register; every request looks.
+    is_closed: AtomicBool,
 }
 
 /// Why a session is no longer good for anything.
@@ -58,7 +61,6 @@ pub enum Ended {
 
 impl Session {
     fn new(record: &SessionRecord, user: Arc<User>, holder: Arc<Holder>, device: Arc<str>) -> Self {
-        let seen = record.last_seen.millis();
         Self {
             token: record.token,
             id: record.id,
@@ -67,11 +69,12 @@ impl Session {
             device,
             generation: record.generation,
             created: record.created,
-            last_seen: AtomicI64::new(seen),
-            last_written: AtomicI64::new(seen),
+            last_seen: AtomicI64::new(record.last_seen.millis()),
+            is_noted: AtomicBool::new(false),
             address: record.address,
             second_factor: record.second_factor,
             register: Register::default(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -81,7 +84,7 @@ impl Session {
     /// Why it is not. What can't be told is not alive: the comparison with the user's generation is
     /// exact.
     pub fn check(&self, now: Timestamp, limits: &SessionLimits) -> Result<(), Ended> {
-        if self.generation != self.holder.generation() || self.register.is_closed() {
+        if self.generation != self.holder.generation() || self.is_closed() {
             return Err(Ended::Revoked);
         }
         if now >= self.expires(limits) {
@@ -94,8 +97,18 @@ impl Session {
     }
 
     /// The session was used at `now`.
-    pub fn touch(&self, now: Timestamp) {
+    pub fn touch(self: &Arc<Self>, now: Timestamp) {
         self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
+        // Looked at before it is written, as this is done for every request.
+        if !self.is_noted.load(Ordering::Relaxed) && !self.is_noted.swap(true, Ordering::AcqRel) {
+            self.holder.seen().note(self.clone());
+        }
+    }
+
+    /// When it runs out, unless it is used meanwhile.
+    fn runs_out(&self, limits: &SessionLimits) -> Timestamp {
+        let idle = self.last_seen().plus(limits.idle_timeout);
+        idle.min(self.expires(limits))
     }
 
     /// The public name of the session.

@@ -5,13 +5,16 @@
 //! comes after, carries an older generation and is not admitted.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
+use super::agenda::{Agenda, Seen};
 use super::{Ended, Session, exchange};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecondFactor, SessionLimits};
@@ -23,16 +26,23 @@ pub struct Sessions(Arc<Table>);
 
 #[derive(Debug)]
 struct Table {
-    // Keys are hashes of tokens that the gateway made: nobody can choose them, so a fast hasher is
-    // safe. Guards of this map never live across an await or the locking of a holder.
-    by_token: DashMap<TokenHash, Arc<Session>, RandomState>,
+    // Guards of this map never live across an await or the locking of a holder.
+    by_token: DashMap<Key, Arc<Session>, BuildHasherDefault<OwnBytes>>,
     // Never shrinks while the process runs: an entry remembers the generation, also without sessions.
     by_user: DashMap<UserId, Arc<Holder>, RandomState>,
+    agenda: Agenda,
+    seen: Arc<Seen>,
     devices: Devices,
-    limits: ArcSwap<SessionLimits>,
-    /// Who needs a second factor; nobody until the table is told.
-    second_factor: ArcSwapOption<SecondFactor>,
+    terms: ArcSwap<Terms>,
     clock: Clock,
+}
+
+/// What sessions are held to.
+#[derive(Debug)]
+struct Terms {
+    limits: SessionLimits,
+    /// Who needs a second factor; nobody until the table is told.
+    second_factor: Option<SecondFactor>,
 }
 
 /// One user, as the sessions see it.
@@ -41,11 +51,29 @@ pub(super) struct Holder {
     generation: AtomicI64,
     // A handful: `max_per_user` at the most.
     sessions: Mutex<Vec<Arc<Session>>>,
+    seen: Arc<Seen>,
 }
+
+/// Half of a token's hash, which the session itself has whole: a million sessions are a million of
+/// these, and no two of them are alike in 128 bits. Should two be, one of them is not found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key(u64, u64);
+
+/// A hash of SHA-256 needs no other: nobody can choose the keys in the map, as the gateway makes the
+/// tokens.
+#[derive(Debug, Default)]
+struct OwnBytes(u64);
 
 /// The names of devices, each kept once.
 #[derive(Debug, Default)]
 struct Devices(Mutex<HashSet<Arc<str>>>);
+
+/// Each map is in so many parts with a lock each. A part that grows is locked for as long as that takes:
+/// with a million sessions that is a thousand of them, not all.
+const SHARDS: usize = 1024;
+
+/// What is alive is looked at again after so long at the earliest.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How many names are shared; browsers call themselves what they like.
 const MOST_DEVICES: usize = 1000;
@@ -54,33 +82,39 @@ impl Sessions {
     /// An empty table.
     pub fn new(limits: SessionLimits, clock: Clock) -> Self {
         Self(Arc::new(Table {
-            by_token: DashMap::default(),
-            by_user: DashMap::default(),
+            by_token: DashMap::with_hasher_and_shard_amount(Default::default(), SHARDS),
+            by_user: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            agenda: Agenda::default(),
+            seen: Arc::default(),
             devices: Devices::default(),
-            limits: ArcSwap::from_pointee(limits),
-            second_factor: ArcSwapOption::empty(),
+            terms: ArcSwap::from_pointee(Terms {
+                limits,
+                second_factor: None,
+            }),
             clock,
         }))
     }
 
     /// The limits that sessions are held to.
     pub fn limits(&self) -> SessionLimits {
-        **self.0.limits.load()
+        self.0.terms.load().limits
     }
 
     /// Holds all sessions to these terms from now on, those that are there and those to come.
     pub fn hold_to(&self, limits: SessionLimits, second_factor: &SecondFactor) {
-        self.0.limits.store(Arc::new(limits));
-        let second_factor = Arc::new(second_factor.clone());
-        self.0.second_factor.store(Some(second_factor));
+        self.0.terms.store(Arc::new(Terms {
+            limits,
+            second_factor: Some(second_factor.clone()),
+        }));
+        self.0.agenda.bring_forward();
     }
 
     /// Whether a session of the table is alive.
     fn check(&self, session: &Session, now: Timestamp) -> Result<(), Ended> {
-        session.check(now, &self.limits())?;
-        let second_factor = self.0.second_factor.load();
-        let needs = |terms: &Arc<SecondFactor>| terms.required_for(session.user().role);
-        if session.second_factor().is_none() && second_factor.as_ref().is_some_and(needs) {
+        let terms = self.0.terms.load();
+        session.check(now, &terms.limits)?;
+        let needs = |asked: &SecondFactor| asked.required_for(session.user().role);
+        if session.second_factor().is_none() && terms.second_factor.as_ref().is_some_and(needs) {
             return Err(Ended::Revoked);
         }
         Ok(())
@@ -91,10 +125,14 @@ impl Sessions {
     /// # Errors
     /// Why it is not: also [`Ended::Revoked`] for a token that nobody knows.
     pub fn find(&self, token: &TokenHash, now: Timestamp) -> Result<Arc<Session>, Ended> {
-        let session = self.0.by_token.get(token).map(|found| Arc::clone(&found));
-        let session = session.ok_or(Ended::Revoked)?;
+        let session = self.of_token(token).ok_or(Ended::Revoked)?;
         self.check(&session, now)?;
         Ok(session)
+    }
+
+    fn of_token(&self, token: &TokenHash) -> Option<Arc<Session>> {
+        let found = self.0.by_token.get(&Key::of(token))?;
+        (found.token_hash() == *token).then(|| Arc::clone(&found))
     }
 
     /// Takes in a session that the store has kept; `None` when the user's generation has moved on
@@ -117,9 +155,10 @@ impl Sessions {
         let device = self.0.devices.shared(&record.device);
         let session = Arc::new(Session::new(record, user.into(), holder.clone(), device));
         sessions.push(session.clone());
-        self.0
-            .by_token
-            .insert(session.token_hash(), session.clone());
+        let token = session.token_hash();
+        self.0.by_token.insert(Key::of(&token), session.clone());
+        let at = session.runs_out(&self.limits());
+        self.0.agenda.note(Key::of(&token), at);
         Some(session)
     }
 
@@ -135,7 +174,7 @@ impl Sessions {
             .extract_if(.., |session| session.generation() < generation)
             .collect();
         for session in &ended {
-            self.0.by_token.remove(&session.token_hash());
+            self.0.by_token.remove(&Key::of(&session.token_hash()));
             session.close();
         }
         ended
@@ -143,13 +182,13 @@ impl Sessions {
 
     /// Takes one session out of the table and closes it; `None` if it was not there.
     pub fn remove(&self, token: &TokenHash) -> Option<Arc<Session>> {
-        let session = self.0.by_token.get(token).map(|found| Arc::clone(&found))?;
+        let session = self.of_token(token)?;
         let mut sessions = session.holder.lock();
         let place = sessions
             .iter()
             .position(|kept| kept.token_hash() == *token)?;
         let removed = sessions.swap_remove(place);
-        self.0.by_token.remove(token);
+        self.0.by_token.remove(&Key::of(token));
         removed.close();
         Some(removed)
     }
@@ -210,29 +249,31 @@ impl Sessions {
         self.0.by_token.len()
     }
 
-    /// Takes out what has expired by `now`.
-    pub(super) fn sweep(&self, now: Timestamp) -> Vec<Arc<Session>> {
-        let over: Vec<TokenHash> = self
-            .0
-            .by_token
-            .iter()
-            .filter(|entry| self.check(entry.value(), now).is_err())
-            .map(|entry| *entry.key())
-            .collect();
-        over.iter().filter_map(|token| self.remove(token)).collect()
+    /// Looks at up to `most` sessions that may have run out by `now`, and takes out those that have;
+    /// whether there are more to look at.
+    pub(super) fn sweep(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
+        let due = self.0.agenda.take_due(now, most);
+        let has_more = due.len() == most;
+        let over = due.into_iter().filter_map(|key| {
+            // It may have been ended meanwhile.
+            let session = self.0.by_token.get(&key).map(|found| Arc::clone(&found))?;
+            if self.check(&session, now).is_err() {
+                return self.remove(&session.token_hash());
+            }
+            let next = session.runs_out(&self.limits());
+            self.0.agenda.note(key, next.max(now.plus(SECOND)));
+            None
+        });
+        (over.collect(), has_more)
     }
 
-    /// The sessions that were used since that was last written.
-    pub(super) fn unwritten(&self) -> Vec<Arc<Session>> {
-        self.0
-            .by_token
-            .iter()
-            .filter(|entry| {
-                entry.value().last_written.load(Ordering::Relaxed)
-                    < entry.value().last_seen().millis()
-            })
-            .map(|entry| Arc::clone(entry.value()))
-            .collect()
+    /// Takes the sessions that were used since this was last asked.
+    pub(super) fn take_seen(&self) -> Vec<Arc<Session>> {
+        let seen = self.0.seen.take();
+        for session in &seen {
+            session.is_noted.store(false, Ordering::Release);
+        }
+        seen
     }
 
     fn holder(&self, user: UserId, generation: Generation) -> Arc<Holder> {
@@ -240,6 +281,7 @@ impl Sessions {
             Arc::new(Holder {
                 generation: AtomicI64::new(generation.number()),
                 sessions: Mutex::default(),
+                seen: self.0.seen.clone(),
             })
         });
         Arc::clone(&entry)
@@ -251,9 +293,44 @@ impl Holder {
         Generation::from_stored(self.generation.load(Ordering::SeqCst))
     }
 
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     /// A panic while holding the lock leaves the map whole, so poisoning tells nothing.
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Key {
+    pub(super) fn of(token: &TokenHash) -> Self {
+        let [first, second, ..] = token.0.as_chunks::<8>().0 else {
+            return Self(0, 0);
+        };
+        Self(u64::from_le_bytes(*first), u64::from_le_bytes(*second))
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
+
+impl Hasher for OwnBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, bytes: u64) {
+        self.0 = bytes;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

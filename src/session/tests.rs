@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{Ended, Exchange, Session, Sessions, Token};
+use crate::cancel::Cancel;
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::SessionLimits;
 use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
@@ -95,7 +94,7 @@ fn a_sign_in_that_was_under_way_is_not_admitted() {
 async fn a_cut_ends_what_is_open_and_lets_nothing_more_begin() {
     let (sessions, clock, _hand) = table();
     let session = sign_in(&sessions, &clock, 1, 1).unwrap();
-    let closer = CancellationToken::new();
+    let closer = Cancel::new();
     let polite = Exchange::of(session.clone(), closer.clone()).unwrap();
     let stuck = Exchange::of(session.clone(), closer.clone()).unwrap();
     let ended = sessions.raise(UserId(1), Generation::from_stored(2));
@@ -113,7 +112,7 @@ async fn a_cut_ends_what_is_open_and_lets_nothing_more_begin() {
 async fn what_does_not_end_is_not_counted_as_ended() {
     let (sessions, clock, _hand) = table();
     let session = sign_in(&sessions, &clock, 1, 1).unwrap();
-    let _stuck = Exchange::of(session.clone(), CancellationToken::new()).unwrap();
+    let _stuck = Exchange::of(session.clone(), Cancel::new()).unwrap();
     let begun = tokio::time::Instant::now();
     let ended: Vec<_> = sessions.remove(&session.token_hash()).into_iter().collect();
     assert_eq!(sessions.cut(&ended).await, 0);
@@ -134,7 +133,7 @@ fn many_threads_cannot_slip_past_a_revocation() {
         for thread in threads {
             if let Some(session) = thread.join().unwrap() {
                 assert!(session.check(clock.now(), &LIMITS).is_err());
-                assert!(Exchange::of(session, CancellationToken::new()).is_err());
+                assert!(Exchange::of(session, Cancel::new()).is_err());
             }
         }
         assert_eq!(sessions.count(), 0);
@@ -150,5 +149,56 @@ fn a_factor_that_is_needed_now_was_needed_by_every_session() {
     sessions.hold_to(LIMITS, &asking.second_factor);
     let found = sessions.find(&ada.token_hash(), clock.now());
     assert_eq!(found.err(), Some(Ended::Revoked));
-    assert_eq!(sessions.sweep(clock.now()).len(), 1);
+    let (over, has_more) = sessions.sweep(clock.now(), 2);
+    assert_eq!((over.len(), has_more), (1, false));
+}
+
+#[test]
+fn what_has_run_out_is_swept_however_often_it_was_used() {
+    let (sessions, clock, hand) = table();
+    let used = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let left = sign_in(&sessions, &clock, 2, 1).unwrap();
+    let swept = || {
+        let (over, has_more) = sessions.sweep(clock.now(), 10);
+        assert!(!has_more);
+        over.iter().map(|over| over.user().id.0).collect::<Vec<_>>()
+    };
+    hand.advance(Duration::from_secs(59));
+    used.touch(clock.now());
+    assert_eq!(swept(), [0_i64; 0]);
+    hand.advance(Duration::from_secs(1));
+    assert_eq!(swept(), [2]);
+    assert!(left.check(clock.now(), &LIMITS).is_err());
+    hand.advance(Duration::from_secs(58));
+    assert_eq!(swept(), [0_i64; 0]);
+    hand.advance(Duration::from_secs(2));
+    assert_eq!(swept(), [1]);
+    assert_eq!(sessions.count(), 0);
+}
+
+#[test]
+fn shorter_terms_hold_for_sessions_that_are_there() {
+    let (sessions, clock, hand) = table();
+    let _session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    hand.advance(Duration::from_secs(10));
+    assert_eq!(sessions.sweep(clock.now(), 10).0.len(), 0);
+    let shorter = SessionLimits {
+        idle_timeout: Duration::from_secs(5),
+        ..LIMITS
+    };
+    let text = "second_factor.required = false\n[[panel]]\nupstream = \"http://127.0.0.1:1\"";
+    let config = crate::config::Config::parse(text, "p.toml".as_ref()).unwrap();
+    sessions.hold_to(shorter, &config.second_factor);
+    assert_eq!(sessions.sweep(clock.now(), 10).0.len(), 1);
+}
+
+#[test]
+fn a_session_that_is_used_is_written_once() {
+    let (sessions, clock, _) = table();
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    (0..3).for_each(|_| session.touch(clock.now()));
+    assert_eq!(sessions.take_seen().len(), 1);
+    assert_eq!(sessions.take_seen().len(), 0);
+    session.touch(clock.now());
+    assert_eq!(sessions.take_seen().len(), 1);
 }

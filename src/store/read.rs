@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::change::totp_place;
 use super::{Store, StoreError, failed};
@@ -102,19 +103,6 @@ macro_rules! person_columns {
 
 /// How many sessions are read at once when they are restored.
 const AT_ONCE: i64 = 10_000;
-
-type SessionRow = (
-    i64,
-    i64,
-    Vec<u8>,
-    String,
-    i64,
-    i64,
-    i64,
-    String,
-    String,
-    Option<String>,
-);
 
 impl Store {
     /// The user of a name.
@@ -259,43 +247,72 @@ impl Store {
         rows.into_iter().map(token).collect()
     }
 
-    /// The sessions of enabled users that are of their user's generation.
-    pub async fn sessions(&self) -> Result<Vec<(SessionRecord, Arc<User>)>, StoreError> {
-        let users: Vec<UserRow> = sqlx::query_as(
-            "SELECT id, name, role, email, disabled, generation FROM users WHERE disabled = 0",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed("restoring sessions"))?;
-        let users = users.into_iter().map(|row| {
-            let user = user(row)?;
-            Ok((user.id, Arc::new(user)))
-        });
-        let users: HashMap<UserId, Arc<User>> = users.collect::<Result<_, StoreError>>()?;
-        let (mut restored, mut last) = (Vec::new(), 0);
-        loop {
-            let rows: Vec<SessionRow> = sqlx::query_as(
-                "SELECT rowid, user_id, token, id, generation, created, last_seen, address, device,
-                        second_factor
-                 FROM sessions WHERE rowid > $1 ORDER BY rowid LIMIT $2",
-            )
-            .bind(last)
-            .bind(AT_ONCE)
-            .fetch_all(&self.readers)
+    /// Gives the sessions of enabled users that are of their user's generation to `take`.
+    pub async fn each_session(
+        &self,
+        take: impl FnMut(SessionRecord, Arc<User>),
+    ) -> Result<(), StoreError> {
+        let users = self.enabled_users().await?;
+        let range = sqlx::query_as("SELECT min(rowid) - 1, max(rowid) FROM sessions");
+        let (first, last): (Option<i64>, Option<i64>) = range
+            .fetch_one(&self.readers)
             .await
             .map_err(failed("restoring sessions"))?;
-            let Some((end, ..)) = rows.last() else {
-                return Ok(restored);
-            };
-            last = *end;
-            for row in rows {
-                let record = session(row)?;
-                let user = users.get(&record.user);
-                if let Some(user) = user.filter(|user| user.generation == record.generation) {
-                    restored.push((record, user.clone()));
+        let (next, last) = (AtomicI64::new(first.unwrap_or(0)), last.unwrap_or(0));
+        let take = Mutex::new(take);
+        let read = || async {
+            loop {
+                let from = next.fetch_add(AT_ONCE, Ordering::Relaxed);
+                if from >= last {
+                    return Ok::<(), StoreError>(());
+                }
+                let lines = self
+                    .session_lines(from, from.saturating_add(AT_ONCE))
+                    .await?;
+                let mut take = take.lock().unwrap_or_else(PoisonError::into_inner);
+                for line in lines.lines() {
+                    let record = session(line)?;
+                    let user = users.get(&record.user);
+                    if let Some(user) = user.filter(|user| user.generation == record.generation) {
+                        take(record, user.clone());
+                    }
                 }
             }
-        }
+        };
+        // Two readers: one reads while what the other has read is taken in.
+        tokio::try_join!(read(), read()).map(drop)
+    }
+
+    async fn enabled_users(&self) -> Result<HashMap<UserId, Arc<User>>, StoreError> {
+        let lines: (Option<String>,) = sqlx::query_as(
+            "SELECT group_concat(printf('%d %s %s %d %s', id, name, role, generation, email), char(10))
+             FROM users WHERE disabled = 0",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed("restoring sessions"))?;
+        let lines = lines.0.unwrap_or_default();
+        let users = lines.lines().map(|line| {
+            let user = enabled_user(line)?;
+            Ok((user.id, Arc::new(user)))
+        });
+        users.collect()
+    }
+
+    /// The sessions of these row ids, a line each. A row of the driver costs ten times what it costs to
+    /// read it, and there may be a million.
+    async fn session_lines(&self, after: i64, to: i64) -> Result<String, StoreError> {
+        let lines: (Option<String>,) = sqlx::query_as(
+            "SELECT group_concat(printf('%d %s %s %d %d %d %s %s %s', user_id, hex(token), id,
+                        generation, created, last_seen, address, second_factor, device), char(10))
+             FROM sessions WHERE rowid > $1 AND rowid <= $2",
+        )
+        .bind(after)
+        .bind(to)
+        .fetch_one(&self.readers)
+        .await
+        .map_err(failed("restoring sessions"))?;
+        Ok(lines.0.unwrap_or_default())
     }
 
     /// The audit list after entry `after`, oldest first, at the most `limit` entries.
@@ -380,23 +397,56 @@ fn token((name, scopes, expires): TokenRow) -> Result<ManagementToken, StoreErro
     })
 }
 
-fn session(row: SessionRow) -> Result<SessionRecord, StoreError> {
-    let (_, user, token, id, generation, created, last_seen, address, device, second_factor) = row;
-    let token = token
-        .try_into()
-        .map_err(|_| StoreError::Unreadable(format!("the token hash of session {id}")))?;
-    Ok(SessionRecord {
-        token: TokenHash(token),
-        id: SessionId::parse(&id)
-            .ok_or_else(|| StoreError::Unreadable(format!("the name of session {id}")))?,
-        user: UserId(user),
-        generation: Generation::from_stored(generation),
-        created: Timestamp::from_millis(created),
-        last_seen: Timestamp::from_millis(last_seen),
-        address: read_as::<IpAddr>(&address)?,
-        device,
-        second_factor: second_factor.as_deref().and_then(FactorKind::from_stored),
+/// Reads a line of [`Store::enabled_users`].
+fn enabled_user(line: &str) -> Result<User, StoreError> {
+    let mut parts = line.splitn(5, ' ');
+    let mut part = || {
+        let fault = || StoreError::Unreadable(format!("the user {line:?}"));
+        parts.next().ok_or_else(fault)
+    };
+    Ok(User {
+        id: UserId(read_as(part()?)?),
+        name: read_as(part()?)?,
+        role: read_as(part()?)?,
+        disabled: false,
+        generation: Generation::from_stored(read_as(part()?)?),
+        email: Some(part()?)
+            .filter(|email| !email.is_empty())
+            .map(str::to_owned),
     })
+}
+
+/// Reads a line of [`Store::session_lines`].
+fn session(line: &str) -> Result<SessionRecord, StoreError> {
+    let name = line.split(' ').nth(2).unwrap_or_default();
+    let unreadable = || StoreError::Unreadable(format!("the session {name:?}"));
+    let mut parts = line.splitn(9, ' ');
+    let mut part = || parts.next().ok_or_else(unreadable);
+    Ok(SessionRecord {
+        user: UserId(read_as(part()?)?),
+        token: TokenHash(unhex(part()?).ok_or_else(unreadable)?),
+        id: SessionId::parse(part()?).ok_or_else(unreadable)?,
+        generation: Generation::from_stored(read_as(part()?)?),
+        created: Timestamp::from_millis(read_as(part()?)?),
+        last_seen: Timestamp::from_millis(read_as(part()?)?),
+        address: read_as::<IpAddr>(part()?)?,
+        second_factor: FactorKind::from_stored(part()?),
+        device: part()?.to_owned(),
+    })
+}
+
+/// Thirty-two bytes, as SQLite's `hex` writes them.
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut bytes = [0; 32];
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+    }
+    Some(bytes)
 }
 
 fn read_as<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {

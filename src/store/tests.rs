@@ -87,13 +87,13 @@ async fn a_session_of_an_older_generation_is_not_kept() {
         .unwrap()
         .into_outcome();
     assert_eq!(raised.users, [(ada, Generation::from_stored(2))]);
-    assert!(store.sessions().await.unwrap().is_empty());
+    assert_eq!(kept_sessions(&store).await, 0);
     assert!(matches!(
         store.commit(session(ada, 1, 2), event()).await,
         Err(StoreError::Stale)
     ));
     store.commit(session(ada, 2, 3), event()).await.unwrap();
-    assert_eq!(store.sessions().await.unwrap().len(), 1);
+    assert_eq!(kept_sessions(&store).await, 1);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn last_seen_never_revives_an_ended_session() {
     store.commit(EndSession { token }, event()).await.unwrap();
     let seen = [(token, generation, Timestamp::from_millis(1_800_000_000_000))];
     store.tidy_sessions(&seen, &[]).await.unwrap();
-    assert!(store.sessions().await.unwrap().is_empty());
+    assert_eq!(kept_sessions(&store).await, 0);
 }
 
 /// Begins a session with a second factor; both or neither are in the store afterwards.
@@ -130,7 +130,7 @@ async fn prove(
     generation: i64,
     proof: Proof,
 ) -> Result<(), StoreError> {
-    let before = store.sessions().await.unwrap().len();
+    let before = kept_sessions(&store).await;
     let audited = store.audit(0, 100).await.unwrap().len();
     let mut start = session(user, generation, random_bytes::<1>()[0]);
     start.record.token = TokenHash(random_bytes());
@@ -138,7 +138,7 @@ async fn prove(
     start.proof = Some((proof, event()));
     let done = store.commit(start, event()).await.map(drop);
     let is_done = usize::from(done.is_ok());
-    assert_eq!(store.sessions().await.unwrap().len(), before + is_done);
+    assert_eq!(kept_sessions(&store).await, before + is_done);
     let written = store.audit(0, 100).await.unwrap().len();
     assert_eq!(written, audited + 2 * is_done);
     done
@@ -277,7 +277,7 @@ async fn everybody_is_ended_at_once() {
     store.commit(session(ada, 1, 1), event()).await.unwrap();
     let raised = store.commit(RaiseEveryGeneration, event()).await.unwrap();
     assert_eq!(raised.outcome().users, [(ada, Generation::from_stored(2))]);
-    assert!(store.sessions().await.unwrap().is_empty());
+    assert_eq!(kept_sessions(&store).await, 0);
 }
 
 #[tokio::test]
@@ -332,4 +332,10 @@ async fn what_an_ended_session_asked_for_is_not_done() {
         matches!(refused, Err(StoreError::ActorEnded)),
         "{refused:?}"
     );
+}
+
+async fn kept_sessions(store: &Store) -> usize {
+    let mut count = 0;
+    store.each_session(|_, _| count += 1).await.unwrap();
+    count
 }

@@ -2,6 +2,7 @@
 //! behind, lines are dropped and counted; no request waits for a disk.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -13,10 +14,13 @@ const WAITING: usize = 8192;
 
 /// Where lines go. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AccessLog {
+pub struct AccessLog(Arc<Ends>);
+
+#[derive(Debug)]
+struct Ends {
     lines: Option<SyncSender<String>>,
-    pub(super) format: LogFormat,
-    pub(super) metrics: Metrics,
+    format: LogFormat,
+    metrics: Metrics,
 }
 
 impl AccessLog {
@@ -29,31 +33,39 @@ impl AccessLog {
         thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || write(&written, &mut io::stdout().lock()))?;
-        Ok(Self {
+        Ok(Self(Arc::new(Ends {
             lines: Some(lines),
             format,
             metrics,
-        })
+        })))
     }
 
     /// No log; exchanges are counted all the same.
     pub fn off(metrics: Metrics) -> Self {
-        Self {
+        Self(Arc::new(Ends {
             lines: None,
             format: LogFormat::Text,
             metrics,
-        }
+        }))
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.lines.is_some()
+        self.0.lines.is_some()
+    }
+
+    pub(super) fn format(&self) -> LogFormat {
+        self.0.format
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(super) fn write(&self, line: String) {
-        if let Some(lines) = &self.lines
+        if let Some(lines) = &self.0.lines
             && lines.try_send(line).is_err()
         {
-            self.metrics.line_dropped();
+            self.0.metrics.line_dropped();
         }
     }
 }

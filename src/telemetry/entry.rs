@@ -13,7 +13,8 @@ use http_body::{Frame, SizeHint};
 
 use super::access::AccessLog;
 use super::line::Line;
-use crate::clock::Timestamp;
+use super::metrics::Answers;
+use crate::clock::Clock;
 use crate::wire::{Body, RequestId, Response};
 
 /// An exchange that is under way. Clones are of the same one.
@@ -38,13 +39,14 @@ struct Counted {
 
 impl Entry {
     /// A request has come in.
-    pub fn begin(log: &AccessLog, id: RequestId, at: Timestamp, parts: &Parts) -> Self {
-        log.metrics.exchange_begun();
+    pub fn begin(log: &AccessLog, id: RequestId, clock: &Clock, parts: &Parts) -> Self {
+        log.metrics().exchange_begun();
+        let line = || Mutex::new(Line::of(id, clock.wall(), parts));
         Self(Arc::new(Exchange {
             log: log.clone(),
             begun: Instant::now(),
             bytes: AtomicU64::new(0),
-            line: log.is_on().then(|| Mutex::new(Line::of(id, at, parts))),
+            line: log.is_on().then(line),
         }))
     }
 
@@ -65,15 +67,17 @@ impl Entry {
     pub fn answer(
         self,
         verdict: &'static str,
-        panel: Option<&str>,
+        panel: Option<(&str, &Answers)>,
         response: Response,
     ) -> Response {
         let status = response.status();
-        let metrics = &self.0.log.metrics;
-        metrics.answered(verdict, panel.unwrap_or_default(), status);
+        match panel {
+            Some((_, answers)) => answers.count(status),
+            None => self.0.log.metrics().answered(verdict, status),
+        }
         self.tell(|line| {
             (line.verdict, line.status) = (verdict, status.as_u16());
-            line.panel = panel.map(str::to_owned);
+            line.panel = panel.map(|(name, _)| name.to_owned());
         });
         response.map(|body| Body::new(Counted { body, entry: self }))
     }
@@ -81,11 +85,12 @@ impl Entry {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.log.metrics.exchange_over(self.begun.elapsed());
+        let took = self.begun.elapsed();
+        self.log.metrics().exchange_over(took);
         if let Some(line) = self.line.take() {
             let line = line.into_inner().unwrap_or_else(PoisonError::into_inner);
             let bytes = self.bytes.load(Ordering::Relaxed);
-            let text = line.written(self.log.format, bytes, self.begun.elapsed());
+            let text = line.written(self.log.format(), bytes, took);
             self.log.write(text);
         }
     }

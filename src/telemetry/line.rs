@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Method;
 use http::header::HOST;
 use http::request::Parts;
 use serde::Serialize;
@@ -18,7 +17,7 @@ use crate::wire::RequestId;
 pub struct Line {
     id: RequestId,
     at: Timestamp,
-    method: Method,
+    method: String,
     host: String,
     /// Without the query, in which tokens may stand.
     path: String,
@@ -48,7 +47,7 @@ struct Written<'a> {
     milliseconds: u128,
 }
 
-/// The longest host and path that are told, in bytes.
+/// The longest method, host and path that are told, in bytes.
 const LONGEST: usize = 512;
 
 impl Line {
@@ -58,7 +57,7 @@ impl Line {
         Self {
             id,
             at,
-            method: parts.method.clone(),
+            method: plain(parts.method.as_str().as_bytes()),
             host: plain(host.or_else(field).unwrap_or_default()),
             path: plain(parts.uri.path().as_bytes()),
             client: None,
@@ -78,7 +77,7 @@ impl Line {
             client: self.client,
             user: self.user.as_deref(),
             session: self.session.as_deref(),
-            method: self.method.as_str(),
+            method: &self.method,
             host: &self.host,
             path: &self.path,
             panel: self.panel.as_deref(),

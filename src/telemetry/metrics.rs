@@ -33,6 +33,26 @@ struct Numbers {
 /// Looks a number up, and writes it where it is read.
 type Look = Box<dyn Fn() + Send + Sync>;
 
+/// Counts what one panel answers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Answers(Arc<[Counter; CLASSES.len()]>);
+
+/// The classes of status codes (RFC 9110 §15).
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The place of a status among them; what no standard knows is a failure.
+fn class(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
+}
+
+impl Answers {
+    pub(super) fn count(&self, status: StatusCode) {
+        if let Some(answers) = self.0.get(class(status)) {
+            answers.inc();
+        }
+    }
+}
+
 /// How a step of a sign-in ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum SignIn {
@@ -232,18 +252,24 @@ impl Metrics {
         self.0.exchange_seconds.observe(took.as_secs_f64());
     }
 
-    pub(super) fn answered(&self, verdict: &'static str, panel: &str, status: StatusCode) {
-        let status = match status.as_u16() {
-            ..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            500.. => "5xx",
+    /// What a panel answers. They are told from the beginning, so that the first is seen as one more.
+    pub fn answers_of(&self, panel: &str) -> Answers {
+        let of_class = |status| {
+            let labels = Answered {
+                verdict: "pass",
+                panel: panel.to_owned(),
+                status,
+            };
+            self.0.requests.get_or_create(&labels).clone()
         };
+        Answers(Arc::new(CLASSES.map(of_class)))
+    }
+
+    pub(super) fn answered(&self, verdict: &'static str, status: StatusCode) {
         let labels = Answered {
             verdict,
-            panel: panel.to_owned(),
-            status,
+            panel: String::new(),
+            status: CLASSES.get(class(status)).copied().unwrap_or_default(),
         };
         self.0.requests.get_or_create(&labels).inc();
     }
@@ -307,13 +333,16 @@ mod tests {
         metrics.watch("sessions", "Live sessions", || 3);
         metrics.exchange_begun();
         metrics.watch_panels("panel_up", "Up", || vec![("a".to_owned(), 1)]);
-        metrics.answered("pass", "a", StatusCode::NOT_FOUND);
+        metrics.answers_of("a").count(StatusCode::NOT_FOUND);
+        metrics.answered("refuse", StatusCode::MISDIRECTED_REQUEST);
         metrics.sign_in(SignIn::WrongCode);
         metrics.revocation(Step::LastByte, Duration::from_millis(20));
         metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
         let text = metrics.text();
         for line in [
             "portcullis_requests_total{verdict=\"pass\",panel=\"a\",status=\"4xx\"} 1",
+            "portcullis_requests_total{verdict=\"pass\",panel=\"a\",status=\"2xx\"} 0",
+            "portcullis_requests_total{verdict=\"refuse\",panel=\"\",status=\"4xx\"} 1",
             "portcullis_open_exchanges 1",
             "portcullis_sign_ins_total{result=\"WrongCode\"} 1",
             "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",

@@ -14,4 +14,4 @@ mod metrics;
 pub use self::access::AccessLog;
 pub use self::entry::Entry;
 pub use self::events::{begin, count_panics};
-pub use self::metrics::{Metrics, SignIn, Step};
+pub use self::metrics::{Answers, Metrics, SignIn, Step};

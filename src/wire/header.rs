@@ -1,72 +1,92 @@
 //! Header fields that do not travel: hop-by-hop ones, and the names by which a client could speak
 //! in the gateway's name or have a panel read another request than the one that was judged.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that belong to one connection (RFC 9110 §7.6.1), whatever `Connection` says.
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-];
+/// Fields that belong to one connection (RFC 9110 §7.6.1), whatever `Connection` says; by their first
+/// letter, which spares most fields the comparison.
+const fn hop_by_hop(first: u8) -> &'static [&'static str] {
+    match first {
+        b'c' => &["connection"],
+        b'h' => &["http2-settings"],
+        b'k' => &["keep-alive"],
+        b'p' => &[
+            "proxy-authenticate",
+            "proxy-authentication-info",
+            "proxy-authorization",
+            "proxy-connection",
+        ],
+        b't' => &["te", "trailer", "transfer-encoding"],
+        b'u' => &["upgrade"],
+        _ => &[],
+    }
+}
 
 /// Names that only the gateway may set, or that panels are known to obey: client addresses, identity,
 /// rewritten targets and overridden methods (CVE-2018-14773, CVE-2019-10913, CVE-2026-40575).
-const SPOKEN_FOR: [&str; 26] = [
-    "client-ip",
-    "cf-connecting-ip",
-    "cookie2",
-    "fastly-client-ip",
-    "forwarded",
-    "proxy",
-    "remote-addr",
-    "remote-email",
-    "remote-groups",
-    "remote-name",
-    "remote-user",
-    "true-client-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-host",
-    "x-http-destinationurl",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-host",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-originating-ip",
-    "x-real-ip",
-    "x-rewrite-url",
+const fn spoken_for(first: u8) -> &'static [&'static str] {
+    match first {
+        b'c' => &["client-ip", "cf-connecting-ip", "cookie2"],
+        b'f' => &["fastly-client-ip", "forwarded"],
+        b'p' => &["proxy"],
+        b'r' => &[
+            "remote-addr",
+            "remote-email",
+            "remote-groups",
+            "remote-name",
+            "remote-user",
+        ],
+        b't' => &["true-client-ip"],
+        b'x' => &[
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "x-host",
+            "x-http-destinationurl",
+            "x-http-method",
+            "x-http-method-override",
+            "x-method-override",
+            "x-original-host",
+            "x-original-method",
+            "x-original-uri",
+            "x-original-url",
+            "x-originating-ip",
+            "x-real-ip",
+            "x-rewrite-url",
+        ],
+        _ => &[],
+    }
+}
+
+/// Families of the same, behind their `x-`.
+const SPOKEN_FOR_FAMILIES: [&str; 8] = [
+    "accel-",
+    "auth-request-",
+    "envoy-",
+    "forwarded-",
+    "portcullis-",
+    "proxy-",
+    "remote-",
+    "sendfile",
 ];
 
-/// Families of the same.
-const SPOKEN_FOR_PREFIXES: [&str; 8] = [
-    "x-accel-",
-    "x-auth-request-",
-    "x-envoy-",
-    "x-forwarded-",
-    "x-portcullis-",
-    "x-proxy-",
-    "x-remote-",
-    "x-sendfile",
-];
+fn first(name: &str) -> u8 {
+    name.as_bytes().first().copied().unwrap_or_default()
+}
 
 /// Whether a field belongs to one connection, by its own nature.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    // A look at the first letter spares most fields the comparison.
-    let first = name.as_str().as_bytes().first();
-    matches!(first, Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u'))
-        && HOP_BY_HOP.contains(&name.as_str())
+    let name = name.as_str();
+    hop_by_hop(first(name)).contains(&name)
+}
+
+/// Whether `Connection` names a field that would travel without it; that it stays open or not is said
+/// by most, and names none.
+pub fn nominates(headers: &HeaderMap) -> bool {
+    let is_usual = |line: &HeaderValue| {
+        let line = line.as_bytes();
+        line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close")
+    };
+    !headers.get_all(CONNECTION).iter().all(is_usual)
 }
 
 /// Whether `Connection` names the field (RFC 9110 §7.6.1), in any of its lines and in any case.
@@ -84,21 +104,18 @@ pub fn is_nominated(name: &HeaderName, headers: &HeaderMap) -> bool {
 /// onto the name that the gateway sets (CVE-2025-64484). Names are lower case here, as hyper has them.
 pub fn is_spoken_for(name: &HeaderName) -> bool {
     let name = name.as_str();
-    let first = name.as_bytes().first();
-    let may_be = matches!(first, Some(b'c' | b'f' | b'p' | b'r' | b't' | b'x'));
     let is_odd = |byte: u8| !(byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_of_family = |rest: &str| {
+        let mut families = SPOKEN_FOR_FAMILIES.iter();
+        families.any(|family| rest.starts_with(family))
+    };
     name.bytes().any(is_odd)
-        || (may_be && SPOKEN_FOR.contains(&name))
-        || (may_be
-            && SPOKEN_FOR_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix)))
+        || spoken_for(first(name)).contains(&name)
+        || name.strip_prefix("x-").is_some_and(is_of_family)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -126,14 +143,17 @@ mod tests {
 
     #[test]
     fn every_listed_field_is_known() {
-        for name in HOP_BY_HOP {
-            assert!(is_hop_by_hop(&HeaderName::from_static(name)), "{name}");
-        }
-        for name in SPOKEN_FOR {
-            assert!(is_spoken_for(&HeaderName::from_static(name)), "{name}");
-        }
-        for prefix in SPOKEN_FOR_PREFIXES {
-            let name = HeaderName::try_from(format!("{prefix}a")).unwrap();
+        let letters = b'a'..=b'z';
+        let listed = letters.clone().flat_map(hop_by_hop);
+        let hop_by_hop: Vec<_> = listed.map(|name| HeaderName::from_static(name)).collect();
+        assert_eq!(hop_by_hop.len(), 11);
+        assert!(hop_by_hop.iter().all(is_hop_by_hop));
+        let listed = letters.flat_map(spoken_for);
+        let spoken_for: Vec<_> = listed.map(|name| HeaderName::from_static(name)).collect();
+        assert_eq!(spoken_for.len(), 26);
+        assert!(spoken_for.iter().all(is_spoken_for));
+        for family in SPOKEN_FOR_FAMILIES {
+            let name = HeaderName::try_from(format!("x-{family}a")).unwrap();
             assert!(is_spoken_for(&name), "{name}");
         }
     }
@@ -149,6 +169,17 @@ mod tests {
                 nominated,
                 "{name}"
             );
+        }
+        assert!(nominates(&headers));
+    }
+
+    #[test]
+    fn whether_a_connection_stays_open_names_no_field() {
+        for (line, nominating) in [("Keep-Alive", false), ("close", false), ("close, x", true)] {
+            let mut headers = HeaderMap::new();
+            assert!(!nominates(&headers));
+            headers.append(CONNECTION, HeaderValue::from_static(line));
+            assert_eq!(nominates(&headers), nominating, "{line}");
         }
     }
 }

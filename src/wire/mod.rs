@@ -4,6 +4,7 @@ use http::Method;
 
 pub mod body;
 pub mod cookie;
+pub mod framing;
 pub mod header;
 pub mod negotiate;
 pub mod next;

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::task::futures::TaskLocalFuture;
+
 use crate::secret::random_bytes;
 
 /// Forty bits, no two requests of a process alike for a year at thirty thousand a second.
@@ -37,8 +39,8 @@ impl RequestId {
     }
 
     /// Lets `work` be of this request.
-    pub async fn of<T>(self, work: impl Future<Output = T>) -> T {
-        CURRENT.scope(self, work).await
+    pub fn of<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
+        CURRENT.scope(self, work)
     }
 }
 

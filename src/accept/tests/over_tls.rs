@@ -116,6 +116,36 @@ async fn a_stream_of_events_keeps_http_2_open() {
 }
 
 #[tokio::test]
+async fn a_stream_that_nobody_reads_is_reset_and_no_other() {
+    let secure = Secure::start(Clocks {
+        write: Duration::from_millis(300),
+        ..Clocks::default()
+    });
+    let stream = secure.connect(&[b"h2"]).await;
+    let (mut ask, conn) = h2::client::Builder::new()
+        .initial_connection_window_size(1 << 20)
+        .handshake::<_, Bytes>(stream)
+        .await
+        .unwrap();
+    secure.server.shutdown.spawn(conn);
+    let (events, _) = ask.send_request(get("/events"), true).unwrap();
+    let mut events = events.await.unwrap().into_body();
+    let (flood, _) = ask.send_request(get("/flood"), true).unwrap();
+    let mut flood = flood.await.unwrap().into_body();
+    let begun = Instant::now();
+    let ended = async {
+        // Taken from the connection, and the window of the stream stays as it is.
+        while let Some(Ok(_)) = flood.data().await {}
+    };
+    timeout(PATIENCE, ended).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let piece = timeout(PATIENCE, events.data()).await.unwrap();
+    piece.unwrap().unwrap();
+    let (answer, _) = ask.send_request(get("/a"), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_panic_over_http_2_is_answered_and_retires_the_connection() {
     let secure = Secure::start(Clocks::default());
     let (mut ask, conn) = secure.http2().await;

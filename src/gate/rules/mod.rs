@@ -17,16 +17,40 @@ pub struct Requirement {
     /// Nobody is asked who it is.
     pub anyone: bool,
     /// The roles that may, where `anyone` is false.
-    pub roles: Vec<Role>,
+    pub roles: Roles,
     /// How long ago the person may have signed in.
     pub reauthenticate: Option<Duration>,
+}
+
+/// Some of the roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles([bool; Role::ALL.len()]);
+
+impl Roles {
+    /// These roles.
+    pub fn of(roles: &[Role]) -> Self {
+        Self(Role::ALL.map(|role| roles.contains(&role)))
+    }
+
+    /// Whether the role is one of them.
+    pub fn contains(self, role: Role) -> bool {
+        Role::ALL
+            .into_iter()
+            .zip(self.0)
+            .any(|known| known == (role, true))
+    }
+
+    /// Those that are in both.
+    fn and(self, other: Self) -> Self {
+        Self(Role::ALL.map(|role| self.contains(role) && other.contains(role)))
+    }
 }
 
 impl Requirement {
     fn signed_in() -> Self {
         Self {
             anyone: false,
-            roles: Role::ALL.to_vec(),
+            roles: Roles::of(&Role::ALL),
             reauthenticate: None,
         }
     }
@@ -35,8 +59,8 @@ impl Requirement {
         Self {
             anyone: rule.allow == Allow::Anyone,
             roles: match &rule.allow {
-                Allow::Anyone | Allow::SignedIn => Role::ALL.to_vec(),
-                Allow::Roles(roles) => roles.clone(),
+                Allow::Anyone | Allow::SignedIn => Roles::of(&Role::ALL),
+                Allow::Roles(roles) => Roles::of(roles),
             },
             reauthenticate: rule.reauthenticate,
         }
@@ -46,11 +70,7 @@ impl Requirement {
     fn and(self, other: Self) -> Self {
         Self {
             anyone: self.anyone && other.anyone,
-            roles: self
-                .roles
-                .into_iter()
-                .filter(|role| other.roles.contains(role))
-                .collect(),
+            roles: self.roles.and(other.roles),
             reauthenticate: match (self.reauthenticate, other.reauthenticate) {
                 (Some(one), Some(another)) => Some(one.min(another)),
                 (one, another) => one.or(another),

@@ -30,7 +30,7 @@ enum Way {
 
 /// A connection to a panel.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::proxy) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),

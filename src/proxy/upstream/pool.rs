@@ -3,14 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
-use tokio_util::sync::DropGuard;
 
-use crate::proxy::body::RequestBody;
+use super::round_trip::{Afterwards, Connection, RoundTrip};
 use crate::session::Exchange;
 use crate::shutdown::Shutdown;
 
@@ -29,42 +24,15 @@ const SWEEP: Duration = Duration::from_secs(10);
 
 /// The idle connections to one panel of one worker.
 #[derive(Debug, Clone)]
-pub(super) struct Pool {
+pub(in crate::proxy) struct Pool {
     idle: Arc<Mutex<Vec<Idle>>>,
     tasks: Shutdown,
 }
 
-/// A connection to a panel. It ends with its owner, whatever is on it: what is still being sent to a
-/// panel that does not read must not outlive its exchange.
-#[derive(Debug)]
-pub(super) struct Sender {
-    pub(super) requests: SendRequest<RequestBody>,
-    pub(super) _connection: DropGuard,
-}
-
-/// A connection in use.
-#[derive(Debug)]
-pub(in crate::proxy) struct Lease {
-    sender: Sender,
-    /// It can serve others after its answer.
-    is_for_all: bool,
-    pool: Pool,
-}
-
 #[derive(Debug)]
 struct Idle {
-    sender: Sender,
+    connection: Connection,
     since: Instant,
-}
-
-impl Sender {
-    /// Sends a request, and waits for the head of its answer.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<http::Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        self.requests.try_send_request(request).await
-    }
 }
 
 impl Pool {
@@ -78,7 +46,7 @@ impl Pool {
         tasks.clone().spawn(async move {
             while tokio::time::timeout(SWEEP, tasks.begun()).await.is_err() {
                 let Some(idle) = swept.upgrade() else { return };
-                lock(&idle).retain(Idle::serves);
+                lock(&idle).retain_mut(|kept| kept.age() < IDLE && kept.connection.is_quiet());
             }
             if let Some(idle) = swept.upgrade() {
                 lock(&idle).clear();
@@ -88,36 +56,48 @@ impl Pool {
     }
 
     /// The connection that was used last, so that the others grow old and go.
-    pub(super) fn take(&self, is_repeatable: bool) -> Option<Sender> {
+    pub(super) fn take(&self, is_repeatable: bool) -> Option<Connection> {
         let mut idle = self.lock();
-        while let Some(newest) = idle.pop() {
-            if !newest.serves() {
+        while let Some(mut newest) = idle.pop() {
+            let age = newest.age();
+            if age >= IDLE || !newest.connection.is_quiet() {
                 continue;
             }
-            if !is_repeatable && newest.since.elapsed() > FRESH {
+            if !is_repeatable && age > FRESH {
                 idle.push(newest);
                 return None;
             }
-            return Some(newest.sender);
+            return Some(newest.connection);
         }
         None
     }
 
-    pub(super) fn lease(&self, sender: Sender, is_for_all: bool) -> Lease {
-        Lease {
-            sender,
-            is_for_all,
-            pool: self.clone(),
-        }
-    }
-
-    fn put(&self, sender: Sender) {
+    fn put(&self, connection: Connection) {
         let mut idle = self.lock();
         if idle.len() < MOST && !self.tasks.has_begun() {
             idle.push(Idle {
-                sender,
+                connection,
                 since: Instant::now(),
             });
+        }
+    }
+
+    /// Puts the connection of an answer back once the request is sent as well, which an answer may
+    /// come before; not at all if either broke off, or if the session ends first.
+    pub(in crate::proxy) fn give_back(&self, trip: Box<RoundTrip>, exchange: Exchange) {
+        match trip.end() {
+            Afterwards::Free(connection) => self.put(connection),
+            Afterwards::Closed => {}
+            Afterwards::Sending(mut trip) => {
+                let pool = self.clone();
+                self.tasks.spawn(async move {
+                    let sending = std::future::poll_fn(|cx| trip.poll_sent(cx));
+                    let sent = exchange.until_cut(sending).await;
+                    if let (Some(()), Afterwards::Free(connection)) = (sent, trip.end()) {
+                        pool.put(connection);
+                    }
+                });
+            }
         }
     }
 
@@ -131,34 +111,8 @@ fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Lease {
-    /// Puts the connection back once the request is sent as well, which an answer may come before; not
-    /// at all if it closes, or if the session ends first.
-    pub(in crate::proxy) fn give_back(self, exchange: &Exchange) {
-        let Self {
-            mut sender,
-            is_for_all,
-            pool,
-        } = self;
-        if !is_for_all {
-            return;
-        }
-        if sender.requests.is_ready() {
-            return pool.put(sender);
-        }
-        let cut = exchange.cut().clone();
-        let tasks = pool.tasks.clone();
-        tasks.spawn(async move {
-            let sent = cut.run_until_cancelled(sender.requests.ready()).await;
-            if let Some(Ok(())) = sent {
-                pool.put(sender);
-            }
-        });
-    }
-}
-
 impl Idle {
-    fn serves(&self) -> bool {
-        !self.sender.requests.is_closed() && self.since.elapsed() < IDLE
+    fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 }

@@ -1,9 +1,7 @@
-//! Where a request body ends, read along while the bytes pass (RFC 9112 §6 and §7.1).
+//! Where a body of HTTP/1.1 ends, read along while the bytes pass (RFC 9112 §6 and §7.1).
 //!
-//! Stricter than the parser above it on purpose: what two programs could read in two ways is
-//! refused here, so that the next head is looked for exactly where hyper looks for it.
-
-use super::fault::BodyFault;
+//! Strict on purpose, in both directions: what two programs could read in two ways is refused, so
+//! that the next head is looked for exactly where everybody looks for it.
 
 /// Bytes of chunk extensions in one body.
 const EXTENSION_LIMIT: usize = 16 * 1024;
@@ -12,17 +10,45 @@ const TRAILER_LIMIT: usize = 16 * 1024;
 /// Digits of a chunk size: as many as fit into 64 bits.
 const DIGIT_LIMIT: u8 = 16;
 
-/// How the body of a request is framed, and how far it has been read.
+/// Why the framing of a chunked body was refused. Reaches whoever reads the body as the source of
+/// its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FramingFault {
+    /// Not one to sixteen hexadecimal digits.
+    #[error("a chunk size must be one to sixteen hexadecimal digits")]
+    Size,
+    /// A line that does not end in CRLF.
+    #[error("a line of the chunked body does not end in CRLF")]
+    LineEnd,
+    /// Data that is longer than its chunk says.
+    #[error("a chunk is longer than its size says")]
+    ChunkEnd,
+    /// Extensions beyond what anybody needs.
+    #[error("the chunk extensions are larger than 16 KiB")]
+    Extensions,
+    /// Trailer fields beyond what anybody needs.
+    #[error("the trailer fields are larger than 16 KiB")]
+    Trailers,
+}
+
+/// How a body is framed, and how far it has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Framing {
+pub enum Framing {
     /// This many bytes are still to come.
     Length(u64),
     Chunked(Chunks),
 }
 
+/// What was read of a body: so many bytes of framing, and then so many of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    pub framing: usize,
+    pub data: usize,
+}
+
 /// Reader of a chunked body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Chunks {
+pub struct Chunks {
     at: At,
     extensions: usize,
     trailers: usize,
@@ -66,11 +92,13 @@ impl Default for At {
 }
 
 impl Framing {
-    pub(super) fn chunked() -> Self {
+    /// A chunked body from its beginning.
+    pub fn chunked() -> Self {
         Self::Chunked(Chunks::default())
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether all of it has been read.
+    pub fn is_over(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunks) => chunks.at == At::Over,
@@ -78,10 +106,31 @@ impl Framing {
     }
 
     /// Reads on, and says how many of `bytes` belong to this body.
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, BodyFault> {
+    ///
+    /// # Errors
+    /// [`FramingFault`] at the first byte that may not stand where it does.
+    pub fn advance(&mut self, bytes: &[u8]) -> Result<usize, FramingFault> {
+        let mut read = 0;
+        loop {
+            let part = self.part(bytes.get(read..).unwrap_or_default())?;
+            read += part.framing + part.data;
+            if part.data == 0 {
+                return Ok(read);
+            }
+        }
+    }
+
+    /// Reads on to the end of the next data in `bytes`, or of `bytes`.
+    ///
+    /// # Errors
+    /// As [`Framing::advance`].
+    pub fn part(&mut self, bytes: &[u8]) -> Result<Part, FramingFault> {
         match self {
-            Self::Length(left) => Ok(skip(left, bytes.len())),
-            Self::Chunked(chunks) => chunks.advance(bytes),
+            Self::Length(left) => Ok(Part {
+                framing: 0,
+                data: skip(left, bytes.len()),
+            }),
+            Self::Chunked(chunks) => chunks.part(bytes),
         }
     }
 }
@@ -94,66 +143,67 @@ fn skip(left: &mut u64, available: usize) -> usize {
 }
 
 impl Chunks {
-    fn advance(&mut self, bytes: &[u8]) -> Result<usize, BodyFault> {
-        let mut read = 0;
+    fn part(&mut self, bytes: &[u8]) -> Result<Part, FramingFault> {
+        let mut framing = 0;
         while self.at != At::Over {
-            let rest = bytes.get(read..).unwrap_or_default();
+            let rest = bytes.get(framing..).unwrap_or_default();
             if let At::Data { left } = &mut self.at {
-                read += skip(left, rest.len());
-                if *left > 0 {
-                    break;
+                let data = skip(left, rest.len());
+                if *left == 0 {
+                    self.at = At::DataEnd;
                 }
-                self.at = At::DataEnd;
-                continue;
+                return Ok(Part { framing, data });
             }
             let Some(&byte) = rest.first() else { break };
             self.at = self.step(byte)?;
-            read += 1;
+            framing += 1;
         }
-        Ok(read)
+        Ok(Part { framing, data: 0 })
     }
 
-    fn step(&mut self, byte: u8) -> Result<At, BodyFault> {
+    fn step(&mut self, byte: u8) -> Result<At, FramingFault> {
         match self.at {
             At::Size { digits, value } => size(digits, value, byte),
             At::Blank { value } => match byte {
                 b' ' | b'\t' => self.extension(At::Blank { value }),
                 b';' => self.extension(At::Extension { value }),
                 b'\r' => Ok(At::SizeEnd { value }),
-                _ => Err(BodyFault::Size),
+                _ => Err(FramingFault::Size),
             },
             At::Extension { value } => match byte {
                 b'\r' => Ok(At::SizeEnd { value }),
-                b'\n' => Err(BodyFault::LineEnd),
+                b'\n' => Err(FramingFault::LineEnd),
                 _ => self.extension(At::Extension { value }),
             },
-            At::SizeEnd { value: 0 } => expect(byte, b'\n', At::TrailerStart, BodyFault::LineEnd),
+            At::SizeEnd { value: 0 } => {
+                expect(byte, b'\n', At::TrailerStart, FramingFault::LineEnd)
+            }
             At::SizeEnd { value } => {
-                expect(byte, b'\n', At::Data { left: value }, BodyFault::LineEnd)
+                expect(byte, b'\n', At::Data { left: value }, FramingFault::LineEnd)
             }
             At::Data { .. } | At::Over => Ok(self.at),
-            At::DataEnd => expect(byte, b'\r', At::DataLineFeed, BodyFault::ChunkEnd),
-            At::DataLineFeed => expect(byte, b'\n', At::default(), BodyFault::LineEnd),
+            At::DataEnd => expect(byte, b'\r', At::DataLineFeed, FramingFault::ChunkEnd),
+            At::DataLineFeed => expect(byte, b'\n', At::default(), FramingFault::LineEnd),
             At::TrailerStart if byte == b'\r' => Ok(At::LastLineFeed),
             At::TrailerStart | At::Trailer => self.trailer(byte),
-            At::TrailerLineFeed => expect(byte, b'\n', At::TrailerStart, BodyFault::LineEnd),
-            At::LastLineFeed => expect(byte, b'\n', At::Over, BodyFault::LineEnd),
+            At::TrailerLineFeed => expect(byte, b'\n', At::TrailerStart, FramingFault::LineEnd),
+            At::LastLineFeed => expect(byte, b'\n', At::Over, FramingFault::LineEnd),
         }
     }
 
-    fn extension(&mut self, next: At) -> Result<At, BodyFault> {
+    fn extension(&mut self, next: At) -> Result<At, FramingFault> {
         self.extensions += 1;
         if self.extensions > EXTENSION_LIMIT {
-            return Err(BodyFault::Extensions);
+            return Err(FramingFault::Extensions);
         }
         Ok(next)
     }
 
-    fn trailer(&mut self, byte: u8) -> Result<At, BodyFault> {
+    fn trailer(&mut self, byte: u8) -> Result<At, FramingFault> {
         self.trailers += 1;
         match byte {
-            _ if self.trailers > TRAILER_LIMIT => Err(BodyFault::Trailers),
-            b'\n' => Err(BodyFault::LineEnd),
+            _ if self.trailers > TRAILER_LIMIT => Err(FramingFault::Trailers),
+            b'\n' => Err(FramingFault::LineEnd),
             b'\r' => Ok(At::TrailerLineFeed),
             _ => Ok(At::Trailer),
         }
@@ -161,20 +211,20 @@ impl Chunks {
 }
 
 /// Digits are looked at one by one: `from_str_radix` would take a sign.
-fn size(digits: u8, value: u64, byte: u8) -> Result<At, BodyFault> {
+fn size(digits: u8, value: u64, byte: u8) -> Result<At, FramingFault> {
     let digit = match byte {
         b'0'..=b'9' => byte - b'0',
         b'a'..=b'f' => byte - b'a' + 10,
         b'A'..=b'F' => byte - b'A' + 10,
-        _ if digits == 0 => return Err(BodyFault::Size),
+        _ if digits == 0 => return Err(FramingFault::Size),
         b'\r' => return Ok(At::SizeEnd { value }),
         b';' => return Ok(At::Extension { value }),
         b' ' | b'\t' => return Ok(At::Blank { value }),
-        b'\n' => return Err(BodyFault::LineEnd),
-        _ => return Err(BodyFault::Size),
+        b'\n' => return Err(FramingFault::LineEnd),
+        _ => return Err(FramingFault::Size),
     };
     if digits == DIGIT_LIMIT {
-        return Err(BodyFault::Size);
+        return Err(FramingFault::Size);
     }
     Ok(At::Size {
         digits: digits + 1,
@@ -182,7 +232,7 @@ fn size(digits: u8, value: u64, byte: u8) -> Result<At, BodyFault> {
     })
 }
 
-fn expect(byte: u8, wanted: u8, next: At, fault: BodyFault) -> Result<At, BodyFault> {
+fn expect(byte: u8, wanted: u8, next: At, fault: FramingFault) -> Result<At, FramingFault> {
     if byte == wanted { Ok(next) } else { Err(fault) }
 }
 
@@ -197,7 +247,7 @@ mod tests {
         mut framing: Framing,
         bytes: &[u8],
         cuts: &[usize],
-    ) -> Result<Option<usize>, BodyFault> {
+    ) -> Result<Option<usize>, FramingFault> {
         let mut at = 0;
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         cuts.push(bytes.len());
@@ -212,7 +262,7 @@ mod tests {
 
     #[test]
     fn chunked_bodies_end_where_they_should() {
-        let cases: [(&str, Result<Option<usize>, BodyFault>); 22] = [
+        let cases: [(&str, Result<Option<usize>, FramingFault>); 22] = [
             ("0\r\n\r\nGET /", Ok(Some(5))),
             ("3\r\nabc\r\n0\r\n\r\nGET /", Ok(Some(13))),
             ("A\r\n0123456789\r\n0\r\n\r\n", Ok(Some(20))),
@@ -221,20 +271,20 @@ mod tests {
             ("0\r\nX: y\r\n\r\n", Ok(Some(11))),
             ("0\r\nX: y\r\n", Ok(None)),
             ("3\r\nab", Ok(None)),
-            ("\r\n", Err(BodyFault::Size)),
-            ("+3\r\nabc", Err(BodyFault::Size)),
-            ("-3\r\nabc", Err(BodyFault::Size)),
-            ("0x3\r\nabc", Err(BodyFault::Size)),
-            ("0_2e\r\n", Err(BodyFault::Size)),
-            ("3 x\r\nabc", Err(BodyFault::Size)),
-            ("00000000000000003\r\nabc", Err(BodyFault::Size)),
-            ("3\nabc\r\n0\r\n\r\n", Err(BodyFault::LineEnd)),
-            ("3\rXabc", Err(BodyFault::LineEnd)),
-            ("3;a\nabc\r\n0\r\n\r\n", Err(BodyFault::LineEnd)),
-            ("3\r\nabcd\r\n", Err(BodyFault::ChunkEnd)),
-            ("3\r\nabc\n0\r\n\r\n", Err(BodyFault::ChunkEnd)),
-            ("0\r\n\n", Err(BodyFault::LineEnd)),
-            ("0\r\nX: y\n\r\n", Err(BodyFault::LineEnd)),
+            ("\r\n", Err(FramingFault::Size)),
+            ("+3\r\nabc", Err(FramingFault::Size)),
+            ("-3\r\nabc", Err(FramingFault::Size)),
+            ("0x3\r\nabc", Err(FramingFault::Size)),
+            ("0_2e\r\n", Err(FramingFault::Size)),
+            ("3 x\r\nabc", Err(FramingFault::Size)),
+            ("00000000000000003\r\nabc", Err(FramingFault::Size)),
+            ("3\nabc\r\n0\r\n\r\n", Err(FramingFault::LineEnd)),
+            ("3\rXabc", Err(FramingFault::LineEnd)),
+            ("3;a\nabc\r\n0\r\n\r\n", Err(FramingFault::LineEnd)),
+            ("3\r\nabcd\r\n", Err(FramingFault::ChunkEnd)),
+            ("3\r\nabc\n0\r\n\r\n", Err(FramingFault::ChunkEnd)),
+            ("0\r\n\n", Err(FramingFault::LineEnd)),
+            ("0\r\nX: y\n\r\n", Err(FramingFault::LineEnd)),
         ];
         for (text, expected) in cases {
             let got = read(Framing::chunked(), text.as_bytes(), &[]);
@@ -247,12 +297,12 @@ mod tests {
         let one = format!("1;{}\r\na\r\n", "x".repeat(1000));
         assert_eq!(
             read(Framing::chunked(), one.repeat(17).as_bytes(), &[]),
-            Err(BodyFault::Extensions)
+            Err(FramingFault::Extensions)
         );
         let many = format!("0\r\n{}", "A: b\r\n".repeat(4000));
         assert_eq!(
             read(Framing::chunked(), many.as_bytes(), &[]),
-            Err(BodyFault::Trailers)
+            Err(FramingFault::Trailers)
         );
     }
 
