@@ -1,17 +1,23 @@
 //! Argon2id behind a bounded queue (RFC 9106).
 //!
 //! Hashing is the one thing here that costs on purpose: 19 MiB and some 20 ms of CPU each. So as many
-//! run as there are cores, on blocking threads, each in memory that is used again; a queue waits for
-//! them, and beyond the queue the answer is "busy", not a longer wait.
+//! run as there are cores, on threads of their own, each in memory that is used again; a queue waits
+//! for them, and beyond the queue the answer is "busy", not a longer wait. These threads yield to all
+//! others: who signs in may wait a little longer, who is at work must not feel it.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use tokio::sync::Semaphore;
+use rustix::process::setpriority_process;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use unicode_normalization::UnicodeNormalization;
 
@@ -40,11 +46,18 @@ struct Hall {
     params: Params,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Blocks of those who have finished.
-    memory: Mutex<Vec<Vec<Block>>>,
+    /// To the threads: as many as there are permits.
+    jobs: Sender<Job>,
     /// A hash of nothing anybody knows, so that an unknown user costs what a known one does.
     decoy: Secret<String>,
 }
+
+/// One hash, in memory that has held another.
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+
+/// How far the threads stand back (setpriority(2)): where all want the processor, a tenth of what
+/// another thread gets.
+const NICENESS: i32 = 10;
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +102,13 @@ impl Passwords {
         let nobody = Secret::new(random_bytes::<32>().to_vec());
         let mut memory = vec![Block::new(); params.block_count()];
         let decoy = hash_in(&params, nobody.expose(), &mut memory)?;
+        drop(memory);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self(Arc::new(Hall {
             params,
             permits: Arc::new(Semaphore::new(cores)),
             waiting: AtomicUsize::new(0),
-            memory: Mutex::new(vec![memory]),
+            jobs: start_threads(cores).map_err(|_| PasswordError::Failed)?,
             decoy,
         })))
     }
@@ -105,7 +119,7 @@ impl Passwords {
     /// [`PasswordError`]
     pub async fn hash(&self, password: &Secret<String>) -> Result<Secret<String>, PasswordError> {
         let password = prepared(password)?;
-        self.in_turn(move |hall, memory| hash_in(&hall.params, password.expose(), memory))
+        self.in_turn(move |params, memory| hash_in(params, password.expose(), memory))
             .await
     }
 
@@ -123,8 +137,8 @@ impl Passwords {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.0.decoy).clone();
         let verified = self
-            .in_turn(move |hall, memory| {
-                verify_in(&hall.params, password.expose(), stored.expose(), memory)
+            .in_turn(move |params, memory| {
+                verify_in(params, password.expose(), stored.expose(), memory)
             })
             .await?;
         Ok(Verified {
@@ -136,25 +150,51 @@ impl Passwords {
     /// Runs one hash when its turn comes. Once begun it holds its turn to the end, whoever hangs up.
     async fn in_turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Hall, &mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
+        work: impl FnOnce(&Params, &mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let hall = self.0.clone();
-        let place = Place::take(&hall).ok_or(PasswordError::Busy)?;
+        let hall = &self.0;
+        let place = Place::take(hall).ok_or(PasswordError::Busy)?;
         let permit = timeout(PATIENCE, hall.permits.clone().acquire_owned())
             .await
             .map_err(|_| PasswordError::Busy)?
             .map_err(|_| PasswordError::Failed)?;
         drop(place);
-        let run = move || {
-            let mut memory = hall.pop_memory();
-            let done = work(&hall, &mut memory);
-            hall.push_memory(memory);
+        let params = hall.params.clone();
+        let (done, outcome) = oneshot::channel();
+        let job: Job = Box::new(move |memory| {
+            // Whoever asked may have gone.
+            let _ = done.send(work(&params, memory));
             drop(permit);
-            done
-        };
-        tokio::task::spawn_blocking(run)
-            .await
-            .unwrap_or(Err(PasswordError::Failed))
+        });
+        hall.jobs.send(job).map_err(|_| PasswordError::Failed)?;
+        outcome.await.unwrap_or(Err(PasswordError::Failed))
+    }
+}
+
+/// Starts threads that end when nobody can ask them for anything any more.
+fn start_threads(count: usize) -> io::Result<Sender<Job>> {
+    let (jobs, asked) = channel();
+    let asked = Arc::new(Mutex::new(asked));
+    for _ in 0..count {
+        let asked = asked.clone();
+        let thread = thread::Builder::new().name("passwords".to_owned());
+        thread.spawn(move || hash_in_the_background(&asked))?;
+    }
+    Ok(jobs)
+}
+
+fn hash_in_the_background(asked: &Mutex<Receiver<Job>>) {
+    // Of this thread alone; where it is not allowed, hashing is as urgent as all else.
+    if let Err(fault) = setpriority_process(None, NICENESS) {
+        tracing::debug!(%fault, "can't make hashing stand back");
+    }
+    let mut memory = Vec::new();
+    loop {
+        let next = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
+            memory = Vec::new();
+        }
     }
 }
 
@@ -171,18 +211,6 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Hall {
-    fn pop_memory(&self) -> Vec<Block> {
-        let mut free = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        free.pop().unwrap_or_default()
-    }
-
-    fn push_memory(&self, memory: Vec<Block>) {
-        let mut free = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(memory);
     }
 }
 
