@@ -98,6 +98,7 @@ def compare(arguments, folder):
                         "start_up_seconds": round(gateway.start_up, 2),
                         "bytes_per_session": (gateway.memory() * 1024) // max(1, arguments.sessions),
                     }
+                    results["sign-ins"] = beside_sign_ins(gateway, arguments)
                     results["idle"] = {c.name: idle_memory(c, gateway.tokens[0]) for c in contenders}
             finally:
                 for contender in contenders:
@@ -140,6 +141,25 @@ def idle_memory(contender, token, count=1000):
         stream.close()
     print(f"{contender.name}: {grown / count:.1f} KiB for an idle TLS connection", flush=True)
     return grown / count
+
+
+def beside_sign_ins(gateway, arguments):
+    """What those who are at work feel of fifty people who try to sign in, all the time."""
+    print("\nHTTP/1.1, 1 KiB, alone and beside 50 sign-ins in flight", flush=True)
+    origin, runs = f"https://localhost:{gateway.tls_port}", []
+    ask = lambda: load.wrk(gateway.folder, f"http://localhost:{gateway.plain_port}/1k", gateway.tokens, arguments.seconds, 16)
+    for _ in range(arguments.rounds):
+        alone = ask()
+        before = gateway.cpu_of_threads("passwords")
+        with load.SignIns(gateway.plain_port, origin) as people:
+            beside = ask()
+            share = (gateway.cpu_of_threads("passwords") - before) / arguments.seconds / os.cpu_count()
+        runs.append({"alone": alone["p99"], "beside": beside["p99"], "share": share,
+                     "rate": beside["requests"] / alone["requests"], "sign_ins": people.tried / arguments.seconds})
+    got = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+    print(f"p99 {got['alone']:.0f} us alone, {got['beside']:.0f} us beside {got['sign_ins']:.0f} sign-ins a second, "
+          f"which take {got['share']:.0%} of the processors; {got['rate']:.0%} of the requests")
+    return got
 
 
 def machine():

@@ -58,6 +58,16 @@ class Contender:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / TICK
 
+    def cpu_of_threads(self, name):
+        """Seconds of its threads of this name so far."""
+        ticks = 0
+        for pid in self.pids():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                if (task / "comm").read_text().strip() == name:
+                    fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICK
+
     def memory(self):
         """KiB resident in all."""
         total = 0
@@ -143,7 +153,7 @@ upstream = "{PANEL.format(upstream=self.upstream)}"
         token = f"t{number:042}"
         if number % max(1, self.sessions // 10_000) == 0:
             self.tokens.append(token)
-        return sha256(token.encode()).digest(), f"s{number:021}", number // 10 + 1, now, now
+        return sha256(token.encode()).digest(), f"{number:021}A", number // 10 + 1, now, now
 
 
 class Nginx(Contender):

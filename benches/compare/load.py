@@ -1,6 +1,7 @@
 """What the contenders are asked for: the upstream behind them, and who loads them."""
 
 import base64
+import http.client
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 from contenders import AS_ONESELF, Contender, free_port, trusting
 
@@ -223,6 +225,47 @@ def websockets(port, token, seconds, count=8):
     [talker.start() for talker in talkers]
     [talker.join() for talker in talkers]
     return {"requests": sum(counts), "errors": 0, "p50": None, "p99": None}
+
+
+class SignIns:
+    """People who try to sign in, over and over, each from an address of their own. Nobody has their
+    names, so that no throttle ends it; a password is hashed all the same."""
+
+    def __init__(self, port, origin, count=50):
+        self.port, self.origin, self.tried, self.until = port, origin, 0, threading.Event()
+        self.people = [threading.Thread(target=self.try_on, args=(number,)) for number in range(count)]
+
+    def __enter__(self):
+        [person.start() for person in self.people]
+        return self
+
+    def __exit__(self, *_):
+        self.until.set()
+        [person.join() for person in self.people]
+
+    def try_on(self, number):
+        tries = 0
+        while not self.until.is_set():
+            tries += 1
+            fields = {"Host": self.origin.split("//")[1], "X-Forwarded-Proto": "https",
+                      "X-Forwarded-For": f"10.{number}.{tries >> 8 & 255}.{tries & 255}"}
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            try:
+                connection.request("GET", "/.portcullis/sign-in", headers=fields)
+                answer = connection.getresponse()
+                page, cookie = answer.read().decode(), answer.getheader("Set-Cookie").split(";")[0]
+                csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+                form = urlencode({"csrf": csrf, "user": f"nobody{number}-{tries}", "password": "plum tractor elbow"})
+                connection.request("POST", "/.portcullis/sign-in", form, {
+                    **fields, "Cookie": cookie, "Origin": self.origin,
+                    "Content-Type": "application/x-www-form-urlencoded"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 401:
+                    raise SystemExit(f"a sign-in was answered {answer.status}")
+                self.tried += 1
+            finally:
+                connection.close()
 
 
 def idle(port, token, count):
