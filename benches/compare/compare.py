@@ -96,7 +96,7 @@ def compare(arguments, folder):
                     results["gateway"] = {
                         "sessions": arguments.sessions,
                         "start_up_seconds": round(gateway.start_up, 2),
-                        "bytes_per_session": (gateway.memory() * 1024) // max(1, arguments.sessions),
+                        "bytes_per_session": gateway.bytes_each,
                     }
                     results["sign-ins"] = beside_sign_ins(gateway, arguments)
                     results["idle"] = {c.name: idle_memory(c, gateway.tokens[0]) for c in contenders}
@@ -154,6 +154,8 @@ def beside_sign_ins(gateway, arguments):
         with load.SignIns(gateway.plain_port, origin) as people:
             beside = ask()
             share = (gateway.cpu_of_threads("passwords") - before) / arguments.seconds / os.cpu_count()
+        if not people.tried:
+            raise SystemExit("nobody could try to sign in")
         runs.append({"alone": alone["p99"], "beside": beside["p99"], "share": share,
                      "rate": beside["requests"] / alone["requests"], "sign_ins": people.tried / arguments.seconds})
     got = {key: statistics.median(run[key] for run in runs) for key in runs[0]}

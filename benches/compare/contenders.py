@@ -125,6 +125,7 @@ upstream = "{PANEL.format(upstream=self.upstream)}"
         ]
         self.spawn(*self.command)
         self.ready()
+        empty = self.memory()
         self.stop()
         self.processes = []
         self.sign_in_everybody()
@@ -132,6 +133,7 @@ upstream = "{PANEL.format(upstream=self.upstream)}"
         self.spawn(*self.command)
         self.ready()
         self.start_up = time.monotonic() - begun
+        self.bytes_each = (self.memory() - empty) * 1024 // max(1, self.sessions)
 
     def sign_in_everybody(self):
         """Writes the sessions into the store, as many sign-ins would have."""
@@ -235,7 +237,7 @@ class Haproxy(Contender):
         (self.folder / "haproxy.cfg").write_text(f"""
 global
   nbthread {os.cpu_count()}
-  maxconn 20000
+  maxconn 4000
 defaults
   mode http
   option http-keep-alive
@@ -266,7 +268,9 @@ class Caddy(Contender):
   admin off
   auto_https off
   storage file_system {self.folder}/storage
-  servers {{ protocols h1 h2 }}
+  servers {{
+    protocols h1 h2
+  }}
 }}
 http://127.0.0.1:{self.plain_port}, http://localhost:{self.plain_port} {{
   bind 127.0.0.1

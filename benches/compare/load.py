@@ -251,12 +251,12 @@ class SignIns:
                       "X-Forwarded-For": f"10.{number}.{tries >> 8 & 255}.{tries & 255}"}
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             try:
-                connection.request("GET", "/.portcullis/sign-in", headers=fields)
+                connection.request("GET", "/.portcullis/login", headers=fields)
                 answer = connection.getresponse()
                 page, cookie = answer.read().decode(), answer.getheader("Set-Cookie").split(";")[0]
                 csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
                 form = urlencode({"csrf": csrf, "user": f"nobody{number}-{tries}", "password": "plum tractor elbow"})
-                connection.request("POST", "/.portcullis/sign-in", form, {
+                connection.request("POST", "/.portcullis/login", form, {
                     **fields, "Cookie": cookie, "Origin": self.origin,
                     "Content-Type": "application/x-www-form-urlencoded"})
                 answer = connection.getresponse()

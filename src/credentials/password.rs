@@ -2,8 +2,8 @@
 //!
 //! Hashing is the one thing here that costs on purpose: 19 MiB and some 20 ms of CPU each. So as many
 //! run as there are cores, on threads of their own, each in memory that is used again; a queue waits
-//! for them, and beyond the queue the answer is "busy", not a longer wait. These threads yield to all
-//! others: who signs in may wait a little longer, who is at work must not feel it.
+//! for them, and beyond the queue the answer is "busy", not a longer wait. These threads stand back
+//! for all others: who signs in may wait a little longer, who is at work must not feel it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,11 @@ use std::time::Duration;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use rustix::process::setpriority_process;
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use unicode_normalization::UnicodeNormalization;
@@ -54,10 +58,6 @@ struct Hall {
 
 /// One hash, in memory that has held another.
 type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
-
-/// How far the threads stand back (setpriority(2)): where all want the processor, a tenth of what
-/// another thread gets.
-const NICENESS: i32 = 10;
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,9 +184,13 @@ fn start_threads(count: usize) -> io::Result<Sender<Job>> {
 }
 
 fn hash_in_the_background(asked: &Mutex<Receiver<Job>>) {
-    // Of this thread alone; where it is not allowed, hashing is as urgent as all else.
-    if let Err(fault) = setpriority_process(None, NICENESS) {
-        tracing::debug!(%fault, "can't make hashing stand back");
+    // Any other thread that wants the processor gets it at once (sched(7), SCHED_IDLE). A niceness of
+    // 19 does not do: a thread that hashes would still end its slice of milliseconds first.
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let standing_back =
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    if let Err(fault) = standing_back {
+        tracing::debug!(?fault, "can't make hashing stand back");
     }
     let mut memory = Vec::new();
     loop {
