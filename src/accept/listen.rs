@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Handed;
+use super::spread::Spread;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
@@ -69,6 +70,23 @@ pub enum ListenError {
     Runtime(io::Error),
 }
 
+/// One worker's listener at an address.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) spread: Spread,
+}
+
+impl Listener {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
 /// Binds every address once for each of `workers`. The kernel spreads the connections over the
 /// listeners of one address (SO_REUSEPORT). The outer list has one entry a worker.
 ///
@@ -80,14 +98,16 @@ pub fn bind(
     addresses: &[SocketAddr],
     workers: usize,
     handed: &mut Handed,
-) -> Result<Vec<Vec<TcpListener>>, ListenError> {
-    let mut listeners: Vec<Vec<TcpListener>> = Vec::new();
+) -> Result<Vec<Vec<Listener>>, ListenError> {
+    let mut listeners: Vec<Vec<Listener>> = Vec::new();
     listeners.resize_with(workers.max(1), Vec::new);
     for &address in addresses {
+        let spread = Spread::over(listeners.len());
         if let Some(listener) = handed.take_tcp(address) {
             // The workers take turns at it.
-            for worker in &mut listeners {
-                worker.push(listener.try_clone().map_err(ListenError::Runtime)?);
+            for (worker, spread) in listeners.iter_mut().zip(spread) {
+                let socket = listener.try_clone().map_err(ListenError::Runtime)?;
+                worker.push(Listener { socket, spread });
             }
             continue;
         }
@@ -96,12 +116,12 @@ pub fn bind(
         // connections. Without it the kernel says that the port is taken.
         drop(bound(address, false).map_err(explained)?);
         let mut address = address;
-        for worker in &mut listeners {
-            let listener = listening(address).map_err(explained)?;
-            address = listener
+        for (worker, spread) in listeners.iter_mut().zip(spread) {
+            let socket = listening(address).map_err(explained)?;
+            address = socket
                 .local_addr()
                 .map_err(|source| ListenError::Bind { address, source })?;
-            worker.push(listener);
+            worker.push(Listener { socket, spread });
         }
     }
     Ok(listeners)

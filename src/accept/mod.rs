@@ -27,13 +27,14 @@ mod protocol;
 mod request_line;
 mod seldom;
 mod socket;
+mod spread;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub use connection::Connection;
 pub use crowd::Crowd;
 pub use fault::HeadFault;
 pub use handed::Handed;
-pub use listen::{ListenError, bind, bind_unix, bind_unix_for_group};
+pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group};
 
 use crate::config::{ProxyProtocol, TrustedProxies};
 use crate::shutdown::Shutdown;
@@ -58,6 +59,7 @@ use crowd::Place;
 use introduction::Introduction;
 use protocol::Service;
 use socket::{Socket, Stream};
+use spread::Seat;
 
 /// Bytes of a request head, the empty line included.
 pub const HEAD_LIMIT: usize = 64 * 1024;
@@ -105,21 +107,31 @@ pub enum Guests {
 /// # Errors
 /// When the runtime does not take the listener.
 pub async fn serve<H: Handler>(
-    listener: TcpListener,
+    listener: Listener,
     entrance: Entrance<H>,
 ) -> Result<(), ListenError> {
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(ListenError::Runtime)?;
+    let Listener { socket, mut spread } = listener;
+    let socket = tokio::net::TcpListener::from_std(socket).map_err(ListenError::Runtime)?;
     let mut troubled = false;
-    while let Some(accepted) = until(&entrance.shutdown, listener.accept()).await {
-        match accepted {
-            Ok((stream, peer)) => {
-                troubled = false;
-                entrance.admit(Stream::Tcp(stream), Some(peer.ip()));
-            }
-            Err(error) => back_off(&error, &mut troubled).await,
+    loop {
+        tokio::select! {
+            biased;
+            () = entrance.shutdown.begun() => return Ok(()),
+            Some((stream, peer, seat)) = spread.handed() => match TcpStream::from_std(stream) {
+                Ok(stream) => entrance.admit(Stream::Tcp(stream), Some(peer.ip()), Some(seat)),
+                Err(error) => tracing::debug!(%error, "a connection could not change its worker"),
+            },
+            accepted = socket.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    troubled = false;
+                    if let Some((stream, seat)) = spread.place(stream, peer) {
+                        entrance.admit(Stream::Tcp(stream), Some(peer.ip()), Some(seat));
+                    }
+                }
+                Err(error) => back_off(&error, &mut troubled).await,
+            },
         }
     }
-    Ok(())
 }
 
 /// Serves HTTP/1.1 on a UNIX socket, otherwise like [`serve`].
@@ -136,7 +148,7 @@ pub async fn serve_unix<H: Handler>(
         match accepted {
             Ok((stream, _)) => {
                 troubled = false;
-                entrance.admit(Stream::Unix(stream), None);
+                entrance.admit(Stream::Unix(stream), None, None);
             }
             Err(error) => back_off(&error, &mut troubled).await,
         }
@@ -172,7 +184,7 @@ fn owner(stream: &UnixStream) -> Option<u32> {
 
 impl<H: Handler> Entrance<H> {
     /// Serves a connection in a task of its own; `peer` is the address of one over TCP.
-    fn admit(&self, stream: Stream, peer: Option<IpAddr>) {
+    fn admit(&self, stream: Stream, peer: Option<IpAddr>, seat: Option<Seat>) {
         let is_proxy = match peer {
             Some(peer) => self.proxies.trusts(peer),
             None => self.guests == Guests::ProxiesOnly,
@@ -190,7 +202,10 @@ impl<H: Handler> Entrance<H> {
             }
             _ => {
                 let serving = self.clone().receive(stream, peer, is_proxy, place);
-                self.shutdown.spawn(serving);
+                self.shutdown.spawn(async move {
+                    let _seat = seat;
+                    serving.await;
+                });
             }
         }
     }

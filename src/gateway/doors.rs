@@ -1,6 +1,5 @@
 //! The listeners for people, and how many connections they take.
 
-use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
@@ -9,7 +8,9 @@ use rustls::ServerConfig;
 
 use super::Door;
 use super::redirect::RedirectDoor;
-use crate::accept::{self, Clocks, Crowd, Entrance, Guests, Handed, Handler, ListenError};
+use crate::accept::{
+    self, Clocks, Crowd, Entrance, Guests, Handed, Handler, ListenError, Listener,
+};
 use crate::config::{Gateway, PlainListener, TrustedProxies};
 use crate::shutdown::Shutdown;
 
@@ -23,10 +24,10 @@ const MOST: usize = 1 << 20;
 /// The listeners of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
-    https: Vec<TcpListener>,
-    plain: Vec<TcpListener>,
+    https: Vec<Listener>,
+    plain: Vec<Listener>,
     plain_unix: Vec<UnixListener>,
-    redirect: Vec<TcpListener>,
+    redirect: Vec<Listener>,
 }
 
 /// What the listeners of all workers share.

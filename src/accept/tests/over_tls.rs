@@ -2,6 +2,7 @@
 
 use h2::client::{Connection as H2, SendRequest};
 use rustls::ClientConfig;
+use rustls::HandshakeKind;
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -37,6 +38,10 @@ impl Secure {
     }
 
     async fn connect(&self, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        self.connect_as(self.client(protocols)).await
+    }
+
+    fn client(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
@@ -44,9 +49,13 @@ impl Secure {
             .with_root_certificates(Arc::clone(&self.roots))
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    async fn connect_as(&self, client: Arc<ClientConfig>) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.server.address).await.unwrap();
         let name = ServerName::try_from("panel.example").unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = TlsConnector::from(client);
         connector.connect(name, stream).await.unwrap()
     }
 
@@ -86,6 +95,20 @@ async fn the_protocol_is_chosen_by_alpn() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("GET /a 0"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_comes_again_resumes() {
+    let secure = Secure::start(Clocks::default());
+    let client = secure.client(&[b"http/1.1"]);
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut stream = secure.connect_as(client.clone()).await;
+        stream.write_all(b"GET /a HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("GET /a 0"), "{answer}");
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
     }
 }
 
