@@ -126,21 +126,20 @@ impl<F: Future> Future for UntilCancelled<F> {
 mod tests {
     use std::time::Duration;
 
+    use tokio::task::JoinSet;
+
     use super::*;
 
     #[tokio::test]
     async fn whoever_waits_is_woken_once_and_for_good() {
         let cancel = Cancel::new();
-        let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(cancel.cancelled())).collect();
+        let mut waiting = JoinSet::new();
+        (0..3).for_each(|_| drop(waiting.spawn(cancel.cancelled())));
         tokio::task::yield_now().await;
         assert!(!cancel.is_cancelled());
         cancel.clone().cancel();
-        for waiting in waiting {
-            tokio::time::timeout(Duration::from_secs(5), waiting)
-                .await
-                .unwrap()
-                .unwrap();
-        }
+        let woken = tokio::time::timeout(Duration::from_secs(5), waiting.join_all());
+        assert_eq!(woken.await.unwrap().len(), 3);
         cancel.cancelled().await;
         assert!(cancel.is_cancelled());
     }
@@ -151,13 +150,12 @@ mod tests {
         let mut waiting = cancel.cancelled();
         let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut waiting).poll(cx)));
         assert!(first.await.is_pending());
-        let elsewhere = tokio::spawn(waiting);
+        let mut elsewhere = JoinSet::new();
+        elsewhere.spawn(waiting);
         tokio::task::yield_now().await;
         cancel.cancel();
-        tokio::time::timeout(Duration::from_secs(5), elsewhere)
-            .await
-            .unwrap()
-            .unwrap();
+        let woken = tokio::time::timeout(Duration::from_secs(5), elsewhere.join_all());
+        assert_eq!(woken.await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -100,11 +100,12 @@ mod tests {
             let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut seldom).poll(cx))).await;
             assert!(polled.is_pending());
         }
-        tokio::spawn(async move {
+        let sending = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             sender.send(7).unwrap();
-        });
-        let got = tokio::time::timeout(Duration::from_secs(5), &mut seldom).await;
+        };
+        let patience = Duration::from_secs(5);
+        let (got, ()) = tokio::join!(tokio::time::timeout(patience, &mut seldom), sending);
         assert_eq!(got, Ok(Ok(7)));
         drop(seldom);
         assert_eq!(polls, 2);

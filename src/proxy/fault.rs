@@ -101,25 +101,24 @@ impl ForwardError {
                 "could not be asked, as the gateway has no connections left; try again in a moment",
                 1,
             ),
-            Self::Full { panel } => unavailable(
-                "panel is busy",
-                panel,
-                "has as many requests in progress as it may; try again in a moment",
-                1,
-            ),
+            Self::Full { panel } => {
+                let what = "has as many requests in progress as it may; try again in a moment";
+                unavailable("panel is busy", panel, what, 1)
+            }
             Self::TooLarge { limit } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
                 .detail(format!(
                     "what was sent is too large; this panel takes {limit} bytes at once"
                 ))
                 .field("limit", *limit),
             Self::ClientSilent { .. } => {
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "request too slow")
-                    .detail(self.to_string())
+                self.of_client(StatusCode::REQUEST_TIMEOUT, "request too slow")
             }
-            Self::ClientBroken => {
-                Problem::new(StatusCode::BAD_REQUEST, "bad request").detail(self.to_string())
-            }
+            Self::ClientBroken => self.of_client(StatusCode::BAD_REQUEST, "bad request"),
         })
+    }
+
+    fn of_client(&self, status: StatusCode, title: &'static str) -> Problem {
+        Problem::new(status, title).detail(self.to_string())
     }
 }
 

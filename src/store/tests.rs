@@ -130,7 +130,7 @@ async fn prove(
     generation: i64,
     proof: Proof,
 ) -> Result<(), StoreError> {
-    let before = kept_sessions(&store).await;
+    let before = kept_sessions(store).await;
     let audited = store.audit(0, 100).await.unwrap().len();
     let mut start = session(user, generation, random_bytes::<1>()[0]);
     start.record.token = TokenHash(random_bytes());
@@ -138,7 +138,7 @@ async fn prove(
     start.proof = Some((proof, event()));
     let done = store.commit(start, event()).await.map(drop);
     let is_done = usize::from(done.is_ok());
-    assert_eq!(kept_sessions(&store).await, before + is_done);
+    assert_eq!(kept_sessions(store).await, before + is_done);
     let written = store.audit(0, 100).await.unwrap().len();
     assert_eq!(written, audited + 2 * is_done);
     done

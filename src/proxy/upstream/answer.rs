@@ -181,6 +181,7 @@ mod tests {
         Length::Framed(Framing::Length(length))
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     #[test]
     fn a_head_says_how_long_its_body_is() {
         let chunked = || Length::Framed(Framing::chunked());
