@@ -28,6 +28,8 @@ pub use self::condition::PanelState;
 use self::condition::{Condition, Place};
 pub use self::fault::ForwardError;
 pub use self::panels::Panels;
+#[cfg(fuzzing)]
+pub use self::upstream::fuzzing;
 use self::upstream::{Answer, Upstream};
 pub use self::upstream::{AnswerFault, UpstreamError};
 use crate::accept::Connection;

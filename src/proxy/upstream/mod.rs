@@ -5,6 +5,8 @@
 
 mod answer;
 mod connect;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod pool;
 mod request;
 mod round_trip;
