@@ -70,10 +70,14 @@ def started(folder, upstream, sessions, names):
         "caddy": lambda name, at: Caddy(name, at, upstream, pair),
     }
     contenders = [gateway]
-    for name in names:
-        contender = others[name](name, folder / name.replace(" ", "-"))
-        contender.start()
-        contenders.append(contender)
+    try:
+        for name in names:
+            contenders.append(others[name](name, folder / name.replace(" ", "-")))
+            contenders[-1].start()
+    except BaseException:
+        for contender in contenders:
+            contender.stop()
+        raise
     return gateway, contenders
 
 
