@@ -16,18 +16,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub(super) struct Spread {
     desks: Arc<[Desk]>,
     own: usize,
-    inbox: UnboundedReceiver<Handed>,
+    inbox: UnboundedReceiver<Moving>,
 }
 
 /// One worker, as the others see it.
 #[derive(Debug)]
 struct Desk {
     connections: AtomicUsize,
-    outbox: UnboundedSender<Handed>,
+    outbox: UnboundedSender<Moving>,
 }
 
 /// A connection on its way to the runtime of another worker.
-type Handed = (std::net::TcpStream, SocketAddr, Seat);
+type Moving = (std::net::TcpStream, SocketAddr, Seat);
 
 /// A connection that counts as one of a worker's, until it is dropped.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Spread {
     }
 
     /// A connection that another worker has handed over.
-    pub(super) async fn handed(&mut self) -> Option<Handed> {
+    pub(super) async fn handed(&mut self) -> Option<Moving> {
         // Never closed: this part has a sender of its own.
         self.inbox.recv().await
     }

@@ -64,7 +64,8 @@ struct Outbound<'a> {
 }
 
 impl Proxy {
-    /// Ways to these panels; `tasks` owns the connections and tunnels.
+    /// Ways to these panels; `tasks` owns the tunnels, and uploads that go on
+    /// after their answer.
     pub fn new(panels: &Panels, clock: &Clock, tasks: &Shutdown) -> Self {
         let ways = panels.all().map(|known| Way {
             upstream: Upstream::new(known.connector.clone(), &known.panel.bounds, tasks.clone()),

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Session, Sessions};
 use crate::clock::{Clock, Timestamp};
 use crate::config::SecondFactor;
@@ -21,6 +23,12 @@ const AT_ONCE: usize = 1000;
 /// Last-seen is written every so many sweeps. After a crash a session may look idle for up to this
 /// much longer than it was, never shorter.
 const SWEEPS_PER_WRITE: u32 = 10;
+
+/// How many rows are written before another change of the store has its turn.
+const PIECE: usize = 500;
+
+/// How long the last write may take. A session that ran out and is still in the store opens nothing.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// A session from so far ahead was made by a clock that was wrong; what is less is rounding.
 const SLACK: Duration = Duration::from_secs(5);
@@ -85,32 +93,42 @@ pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown
         if sweeps.is_multiple_of(SWEEPS_PER_WRITE) {
             seen.extend(sessions.take_seen());
         }
-        write(&store, &mut seen, &mut expired).await;
+        write(&store, &mut seen, &mut expired, SWEEP / 2).await;
     }
     seen.extend(sessions.take_seen());
-    write(&store, &mut seen, &mut expired).await;
+    write(&store, &mut seen, &mut expired, LAST_WRITE).await;
 }
 
-/// Nothing of this was promised to anybody: what fails is tried again with the next write.
-async fn write(store: &Store, seen: &mut Vec<Arc<Session>>, expired: &mut Vec<TokenHash>) {
-    if seen.is_empty() && expired.is_empty() {
-        return;
-    }
-    let rows: Vec<_> = seen
-        .iter()
-        .map(|session| {
-            (
-                session.token_hash(),
-                session.generation(),
-                session.last_seen(),
-            )
-        })
-        .collect();
-    match store.tidy_sessions(&rows, expired).await {
-        Ok(()) => {
-            expired.clear();
-            seen.clear();
+/// Writes for so long; what is left, or fails, is tried again with the next write, as nothing of this was
+/// promised to anybody. In pieces: the store has one writer, and a revocation must not wait until a
+/// million sessions that ran out together are gone from it.
+async fn write(
+    store: &Store,
+    seen: &mut Vec<Arc<Session>>,
+    expired: &mut Vec<TokenHash>,
+    within: Duration,
+) {
+    let begun = Instant::now();
+    while !(seen.is_empty() && expired.is_empty()) && begun.elapsed() < within {
+        let seen_left = seen.len().saturating_sub(PIECE);
+        let expired_left = expired.len().saturating_sub(PIECE);
+        let piece = seen.get(seen_left..).unwrap_or_default();
+        let rows: Vec<_> = piece
+            .iter()
+            .map(|session| {
+                (
+                    session.token_hash(),
+                    session.generation(),
+                    session.last_seen(),
+                )
+            })
+            .collect();
+        let gone = expired.get(expired_left..).unwrap_or_default();
+        if let Err(fault) = store.tidy_sessions(&rows, gone).await {
+            tracing::warn!(%fault, "could not write when sessions were last seen");
+            return;
         }
-        Err(fault) => tracing::warn!(%fault, "could not write when sessions were last seen"),
+        seen.truncate(seen_left);
+        expired.truncate(expired_left);
     }
 }

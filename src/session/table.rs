@@ -252,6 +252,7 @@ impl Sessions {
     /// Looks at up to `most` sessions that may have run out by `now`, and takes out those that have;
     /// whether there are more to look at.
     pub(super) fn sweep(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
+        let terms = self.0.terms.load_full();
         let due = self.0.agenda.take_due(now, most);
         let has_more = due.len() == most;
         let over = due.into_iter().filter_map(|key| {
@@ -264,7 +265,12 @@ impl Sessions {
             self.0.agenda.note(key, next.max(now.plus(SECOND)));
             None
         });
-        (over.collect(), has_more)
+        let over = over.collect();
+        // They changed meanwhile: what was put back was looked at by the old ones.
+        if !Arc::ptr_eq(&terms, &self.0.terms.load()) {
+            self.0.agenda.bring_forward();
+        }
+        (over, has_more)
     }
 
     /// Takes the sessions that were used since this was last asked.
