@@ -55,6 +55,11 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(span)))
     }
 
+    /// This point moved back by `span`.
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+
     /// How long ago `earlier` was; zero if it lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -74,6 +79,14 @@ impl Clock {
     pub fn system() -> Self {
         Self(Source::System {
             offset: wall_millis().saturating_sub(boot_millis()),
+        })
+    }
+
+    /// Clocks of which the first begins at `now`, wherever the wall clock stands: the time that several
+    /// machines have in common.
+    pub fn set_to(now: Timestamp) -> Self {
+        Self(Source::System {
+            offset: now.0.saturating_sub(boot_millis()),
         })
     }
 

@@ -6,7 +6,7 @@
 //!                                     ├──> portal ──> login ──> session
 //!                                     └──> refusal
 //!  programs ──> accept ──> management ──┐
-//!  people ──────────────> portal ───────┴──> users ──> revoke: commit ─> raise ─> cut ─> outcome
+//!  people ──────────────> portal ───────┴──> users ──> revoke: commit ─> raise ─> cut ─> spread ─> outcome
 //! ```
 //!
 //! One request is read once, judged once, and forwarded by whoever holds the permit. *Session* means
@@ -25,11 +25,12 @@
 //! | 9 | `management` | calls for programs, tokens, the socket |
 //! | 8 | `proxy` | carries one exchange to the panel and back |
 //! | 8 | `users` | people, set-up links, passwords set |
+//! | 7 | `login` | from stranger to session, as types |
 //! | 7 | `gate` | may this request pass: target, rules, verdict, permit, refusal |
 //! | 7 | `revoke` | the reason this product exists: commit, raise, cut, outcome |
-//! | 6 | `login` | from stranger to session, as types |
+//! | 6 | `cluster` | several gateways over one store: the feed of what was ended, leases, sessions of other nodes |
 //! | 5 | `session` | who is signed in, in memory; exchanges in flight and the cut |
-//! | 4 | `store` | what survives: one door to SQLite |
+//! | 4 | `store` | what survives: one door to SQLite and PostgreSQL |
 //! | 4 | `accept` | from bytes to a request: listen, TLS, head check, HTTP/1 and HTTP/2, clocks |
 //! | 3 | `telemetry` | what those who watch are told: the two logs, the numbers |
 //! | 3 | `config` | what the operator wants, as written and as meant |
@@ -46,6 +47,7 @@ pub mod accept;
 pub mod cancel;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod credentials;
 pub mod deadline;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::failure::{Done, Failure};
 use super::settings::Settings;
 use super::{Form, output};
+use crate::config::Place;
 use crate::gateway::{self, GatewayError};
 use crate::store;
 
@@ -31,7 +32,13 @@ impl Backup {
     /// On the file itself, whether a gateway runs or not: the database knows how to be read beside its
     /// writer, and so a backup never waits for anybody.
     pub(super) async fn run(self, settings: &Settings) -> Done {
-        let data_dir = settings.read()?.gateway.data_dir;
+        let config = settings.read()?;
+        if let Place::Shared(server) = &config.storage.place {
+            return Err(Failure::refused(format!(
+                "everything is kept in {server}; back that up with its own tools, such as pg_dump"
+            )));
+        }
+        let data_dir = config.gateway.data_dir;
         let file = std::path::absolute(&self.file)
             .map_err(|fault| Failure::usage(format!("{}: {fault}", self.file.display())))?;
         let written = store::back_up(&data_dir, &file).await;

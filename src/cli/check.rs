@@ -10,7 +10,7 @@ use super::failure::{Done, Failure};
 use super::output;
 use super::settings::Settings;
 use super::{Form, waiting_for};
-use crate::config::{Config, Fault, Faults};
+use crate::config::{Config, Fault, Faults, Place};
 use crate::gateway::{self, Finding, Grade};
 use crate::store;
 
@@ -99,17 +99,15 @@ async fn of_store(config: &Config) -> Finding {
         Ok(None) => {}
     }
     let folder = &config.gateway.data_dir;
-    match store::look(folder, &config.storage.master_key).await {
-        Ok(true) => found(
-            Grade::Ok,
-            format!("the one in {} can be used", folder.display()),
-        ),
+    let place = match &config.storage.place {
+        Place::Embedded => folder.display().to_string(),
+        Place::Shared(server) => server.to_string(),
+    };
+    match store::look(&config.storage, folder).await {
+        Ok(true) => found(Grade::Ok, format!("the one in {place} can be used")),
         Ok(false) => found(
             Grade::Warning,
-            format!(
-                "there is none in {} yet; serve makes a new one",
-                folder.display()
-            ),
+            format!("there is none in {place} yet; serve makes a new one"),
         ),
         Err(fault) => found(Grade::Failed, fault.to_string()),
     }

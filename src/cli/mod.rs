@@ -12,12 +12,14 @@ mod demo;
 mod failure;
 mod init;
 mod legacy_panel;
+mod node;
 mod output;
 mod pages;
 mod password;
 mod serve;
 mod session;
 mod settings;
+mod store;
 mod token;
 mod user;
 
@@ -103,6 +105,12 @@ enum Command {
                       portcullis restore /backup/portcullis-2026-11-23.db\n  systemctl start portcullis"
     )]
     Restore(backup::Restore),
+    /// The gateways that share a store
+    #[command(subcommand)]
+    Node(node::Node),
+    /// Where everything is kept
+    #[command(subcommand)]
+    Store(store::Store),
     /// Print a script that completes commands in your shell
     #[command(after_help = "Example:\n  \
                       portcullis completions bash > /etc/bash_completion.d/portcullis")]
@@ -155,6 +163,8 @@ impl Command {
             Self::Check(check) => check.run(settings),
             Self::User(user) => waiting_for(user.run(settings)),
             Self::Session(session) => waiting_for(session.run(settings)),
+            Self::Node(node) => waiting_for(node.run(settings)),
+            Self::Store(store) => waiting_for(store.run(settings)),
             Self::Token(token) => waiting_for(token.run(settings)),
             Self::Audit(audit) => waiting_for(audit.run(settings)),
             Self::Completions(completions) => completions.run(Portcullis::command()),
@@ -218,6 +228,9 @@ mod tests {
             ("user remove", false),
             ("session list --user ada", true),
             ("session end", false),
+            ("node list --json", true),
+            ("store move --to postgres://a@b/c --ca f", true),
+            ("store move", false),
             ("token remove t", true),
             ("audit list --follow --after 3 --json", true),
             ("audit list --after -1", false),

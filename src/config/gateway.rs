@@ -44,6 +44,8 @@ pub struct Drain {
     pub exchanges: Duration,
     /// Until WebSockets are closed.
     pub websockets: Duration,
+    /// Before all that: the gateway says that it is not ready, and still serves.
+    pub notice: Duration,
 }
 
 /// Where a proxy that does TLS reaches the gateway.
@@ -129,10 +131,14 @@ impl Tls {
     }
 }
 
-/// `[storage]` has one possible value until PostgreSQL is built, so nothing of it is kept.
+/// How the gateway ends.
 fn drain(section: &mut Section<'_>, report: &mut Report<'_>) -> Drain {
     let seconds = Duration::from_secs;
     let exchanges = section.parsed("drain", seconds(10), report, value::duration);
+    let notice = section.parsed("drain_notice", Duration::ZERO, report, |text| match text {
+        "0s" => Ok(Duration::ZERO),
+        text => value::duration(text),
+    });
     let websockets = section.parsed("websocket_grace", seconds(1), report, value::duration);
     if websockets > exchanges {
         report.fault(
@@ -143,6 +149,7 @@ fn drain(section: &mut Section<'_>, report: &mut Report<'_>) -> Drain {
     Drain {
         exchanges,
         websockets,
+        notice,
     }
 }
 

@@ -40,7 +40,7 @@ pub use rule::{Allow, Rule};
 pub use schema::schema;
 pub use session::SessionLimits;
 pub use sign_in::{PasswordPolicy, SecondFactor};
-pub use storage::{KeySource, Storage};
+pub use storage::{KeySource, Place, Server, Storage};
 pub use throttle::{Rate, Throttle};
 pub use value::duration as parse_duration;
 

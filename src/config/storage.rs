@@ -1,15 +1,41 @@
 //! `[storage]`: where state is kept, and where the key is that seals what is secret in it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::fault::Report;
 use super::value;
 use super::written::Section;
+use crate::secret::Secret;
 
 /// Where state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Storage {
+    pub place: Place,
+    /// The longest that a node may run without hearing from PostgreSQL.
+    pub max_staleness: Duration,
     pub master_key: KeySource,
+}
+
+/// Which engine keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// SQLite, in `data_dir`.
+    Embedded,
+    /// PostgreSQL, for several nodes.
+    Shared(Server),
+}
+
+/// A server of PostgreSQL. Shown without the password.
+#[derive(Debug, Clone)]
+pub struct Server {
+    url: Secret<String>,
+    /// The authorities that its certificate is trusted by; those of the web where there is no file.
+    ca: Option<PathBuf>,
 }
 
 /// Where the master key is read from, at start.
@@ -24,17 +50,159 @@ pub enum KeySource {
 
 impl Storage {
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
-        section.parsed("url", (), report, |url| match url {
-            "sqlite" => Ok(()),
-            url if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Err("PostgreSQL is not built yet; \"sqlite\" is possible".to_owned())
-            }
-            url => Err(format!("{url:?} is no store; \"sqlite\" is possible")),
+        let mut place = section.parsed("url", Place::Embedded, report, place);
+        let max_staleness = section.parsed("max_staleness", STALENESS, report, staleness);
+        let ca = section.parsed("ca", None, report, |text| match text {
+            "" => Ok(None),
+            text => value::path(text).map(Some),
         });
-        section.not_built("max_staleness", "leave it out; there is one node", report);
+        match (&mut place, ca) {
+            (Place::Shared(server), ca) => server.ca = ca,
+            (Place::Embedded, Some(_)) => report.fault(
+                &section.span_of("ca"),
+                "there is nothing to connect to: ca belongs to a url with postgres://",
+            ),
+            (Place::Embedded, None) => {}
+        }
         let master_key = section.parsed("master_key", KeySource::DataDir, report, key_source);
         section.finish(report);
-        Self { master_key }
+        Self {
+            place,
+            max_staleness,
+            master_key,
+        }
+    }
+}
+
+impl Server {
+    /// The server of a URL, or of one that stands in `"file:PATH"` or `"env:NAME"`.
+    ///
+    /// # Errors
+    /// As [`Server::parse`].
+    pub fn named(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("file", path)) => {
+                let path = value::path(path)?;
+                let url = std::fs::read_to_string(&path).map(Secret::new);
+                let url = url.map_err(|cause| format!("can't read {}: {cause}", path.display()))?;
+                Self::parse(url.expose().trim())
+            }
+            Some(("env", name)) => {
+                let url = std::env::var(name).map(Secret::new);
+                let url =
+                    url.map_err(|_| format!("the variable {name} of the environment is not set"))?;
+                Self::parse(url.expose().trim())
+            }
+            _ => Self::parse(text),
+        }
+    }
+
+    /// The server that a URL names.
+    ///
+    /// # Errors
+    /// A sentence that says what such a URL looks like, without the one that was given.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{why}; write it like \"postgres://user@host/database\"");
+        let schemes = ["postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(wrong("this is no URL of PostgreSQL"));
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|fault| wrong(&format!("this URL can't be read ({fault})")))?;
+        if options.get_database().is_none_or(str::is_empty) {
+            return Err(wrong("the URL names no database"));
+        }
+        Ok(Self {
+            url: Secret::new(url.to_owned()),
+            ca: None,
+        })
+    }
+
+    /// The same, known by these authorities.
+    #[must_use]
+    pub fn trusting(mut self, ca: Option<&Path>) -> Self {
+        self.ca = ca.map(Path::to_owned);
+        self
+    }
+
+    /// What a connection is made by. Where the URL does not say otherwise, a server that is not on
+    /// this machine has to show a certificate for its name: what travels there opens everything.
+    pub fn options(&self) -> PgConnectOptions {
+        let url = self.url.expose();
+        // It was read before.
+        let options = PgConnectOptions::from_str(url).unwrap_or_default();
+        let is_near = options.get_socket().is_some()
+            || options.get_host().starts_with('/')
+            || ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host());
+        let options = match says_how_to_trust(url) || (is_near && self.ca.is_none()) {
+            true => options,
+            false => options.ssl_mode(PgSslMode::VerifyFull),
+        };
+        match &self.ca {
+            Some(file) => options.ssl_root_cert(file),
+            None => options,
+        }
+    }
+}
+
+/// `postgres://user@host:port/database`.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = PgConnectOptions::from_str(self.url.expose()).unwrap_or_default();
+        write!(
+            f,
+            "postgres://{}@{}:{}/{}",
+            options.get_username(),
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_default()
+        )
+    }
+}
+
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.url.expose() == other.url.expose() && self.ca == other.ca
+    }
+}
+
+impl Eq for Server {}
+
+/// Whether the query of a URL has a word about certificates; its other parts may look like one.
+fn says_how_to_trust(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    names
+        .into_iter()
+        .any(|name| ["sslmode", "ssl-mode"].contains(&name))
+}
+
+/// How long a node may go on without the store, unless the configuration says otherwise.
+const STALENESS: Duration = Duration::from_secs(5);
+
+/// A revocation waits so long for a node that does not answer, so it may not be much.
+const LONGEST_STALENESS: Duration = Duration::from_secs(60);
+
+fn staleness(text: &str) -> Result<Duration, String> {
+    let span = value::duration(text)?;
+    if span > LONGEST_STALENESS {
+        return Err(format!(
+            "{text:?} is too long: a revocation waits as long for a node that does not answer; at most \"60s\" is possible"
+        ));
+    }
+    Ok(span)
+}
+
+/// `"sqlite"`, or the URL of a server; that also from a file or the environment, as it may have a password.
+fn place(text: &str) -> Result<Place, String> {
+    match text.split_once(':') {
+        _ if text == "sqlite" => Ok(Place::Embedded),
+        Some(("file" | "env" | "postgres" | "postgresql", _)) => {
+            Server::named(text).map(Place::Shared)
+        }
+        _ => Err(format!(
+            "{text:?} is no store; \"sqlite\" is possible, or \"postgres://user@host/database\""
+        )),
     }
 }
 
@@ -53,5 +221,45 @@ fn key_source(text: &str) -> Result<KeySource, String> {
                   or \"\" for master.key in data_dir"
                 .to_owned(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_elsewhere_has_to_be_known_unless_the_url_says_otherwise() {
+        for (url, is_verified) in [
+            ("postgres://u@db.example/p", true),
+            ("postgres://u:xsslmode=y@db.example/p", true),
+            ("postgres://sslmode=x@db.example/sslmode=p", true),
+            ("postgres://u@db.example/p?application_name=sslmode=x", true),
+            ("postgres://u@db.example/p?sslmode=prefer", false),
+            ("postgres://u@db.example/p?a=b&ssl-mode=disable", false),
+            ("postgres://u@127.0.0.1/p", false),
+            ("postgres://u@localhost:1/p", false),
+        ] {
+            let mode = Server::parse(url).unwrap().options().get_ssl_mode();
+            assert_eq!(matches!(mode, PgSslMode::VerifyFull), is_verified, "{url}");
+        }
+        let near = Server::parse("postgres://u@127.0.0.1/p").unwrap();
+        let near = near.trusting(Some(Path::new("ca.pem"))).options();
+        assert!(matches!(near.get_ssl_mode(), PgSslMode::VerifyFull));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let server = Server::parse("postgres://u:hunter2@h:5/p").unwrap();
+        assert_eq!(server.to_string(), "postgres://u@h:5/p");
+        assert!(!format!("{server:?}").contains("hunter2"));
+        for wrong in [
+            "postgres://u:hunter2@h:x/p",
+            "postgres://u:hunter2@h",
+            "my:hunter2",
+        ] {
+            let fault = Server::parse(wrong).unwrap_err();
+            assert!(!fault.contains("hunter2"), "{fault}");
+        }
     }
 }

@@ -14,17 +14,19 @@ mod visit;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::ORIGIN;
+use http::header::{ORIGIN, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, sign_in};
 pub use self::target::{Host, Target};
+use self::visit::Open;
 pub use self::visit::Visit;
 use crate::clock::Timestamp;
 use crate::config::{Panel, PanelHost};
+use crate::model::TokenHash;
 use crate::session::Sessions;
 use crate::wire::Problem;
 
@@ -51,8 +53,19 @@ pub enum Verdict {
     SignIn(SignIn, Target, Visit),
     /// `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7).
     AboutServer,
+    /// Another node may know the session that was shown: it is to be brought from the store, and the
+    /// gate asked again.
+    Unknown(TokenHash),
     /// It goes nowhere.
     Refuse(Problem),
+}
+
+/// What the store was asked about before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Nothing,
+    /// The session that is shown: a table that does not know it now is right.
+    ForSession,
 }
 
 impl Gate {
@@ -66,13 +79,13 @@ impl Gate {
     }
 
     /// Judges one request.
-    pub fn decide(&self, parts: &Parts, client: IpAddr, now: Timestamp) -> Verdict {
+    pub fn decide(&self, parts: &Parts, client: IpAddr, now: Timestamp, asked: Asked) -> Verdict {
         if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
             return Verdict::AboutServer;
         }
         match Target::read(parts) {
             Ok(target) => self
-                .judge(target, &parts.headers, client, now)
+                .judge(target, &parts.headers, (client, now), asked)
                 .unwrap_or_else(Verdict::Refuse),
             Err(problem) => Verdict::Refuse(problem),
         }
@@ -82,15 +95,22 @@ impl Gate {
         &self,
         target: Target,
         headers: &HeaderMap,
-        client: IpAddr,
-        now: Timestamp,
+        (client, now): (IpAddr, Timestamp),
+        asked: Asked,
     ) -> Result<Verdict, Problem> {
         let host = target.host().canonical();
         let panel = self.panel_of(host);
         if panel.is_none() && host != self.external_host {
             return Err(unknown_host());
         }
-        let visit = Visit::recognise(client, headers, &self.sessions, now);
+        let (visit, open) = Visit::recognise(client, headers, &self.sessions, now);
+        match open {
+            Some(Open::Unknown(token)) if asked == Asked::Nothing => {
+                return Ok(Verdict::Unknown(token));
+            }
+            Some(Open::Untold) => return Err(untold()),
+            Some(Open::Unknown(_)) | None => {}
+        }
         if target.path().may_lie_below(PORTAL) {
             return if is_plainly_portal(target.path()) && !target.is_websocket() {
                 Ok(Verdict::Portal(visit))
@@ -160,6 +180,16 @@ fn check_origin(target: &Target, headers: &HeaderMap) -> Result<(), Problem> {
     }
     Err(Problem::new(StatusCode::FORBIDDEN, "not from this site")
         .detail("a WebSocket is opened only for a page of this host, and its Origin must say so"))
+}
+
+/// Nobody can tell whether the session that was shown is alive.
+pub fn untold() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sessions can't be checked")
+        .detail(
+            "the gateway has lost touch with its store, and can't tell whether your session is still \
+             good; it goes on by itself as soon as the store is back, so try again in a few seconds",
+        )
+        .header(RETRY_AFTER, HeaderValue::from_static("2"))
 }
 
 fn unknown_host() -> Problem {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::request::{Builder, Parts};
 use http::{Method, Request};
 
-use super::{Gate, SignIn, Verdict};
+use super::{Asked, Gate, SignIn, Verdict};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{
     Allow, Bounds, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream,
@@ -111,6 +111,7 @@ impl Porch {
             &parts(request),
             "192.0.2.1".parse().unwrap(),
             self.clock.now(),
+            Asked::Nothing,
         ) {
             Verdict::Pass(permit) => match permit.session() {
                 Some(session) => format!("pass {}", session.user().name),
@@ -120,6 +121,7 @@ impl Porch {
             Verdict::SignIn(SignIn::NoSession, _, _) => "sign in".to_owned(),
             Verdict::SignIn(SignIn::TooLongAgo, _, _) => "sign in again".to_owned(),
             Verdict::AboutServer => "about server".to_owned(),
+            Verdict::Unknown(_) => "unknown".to_owned(),
             Verdict::Refuse(problem) => problem.status().as_u16().to_string(),
         }
     }

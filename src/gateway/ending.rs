@@ -47,6 +47,14 @@ pub(super) async fn at_once(signals: &mut Signals) {
     std::process::exit(1);
 }
 
+/// Goes on serving while it is told that the gateway is no longer ready, for whoever balances load.
+pub(super) async fn tell_first(given: Drain) {
+    if !given.notice.is_zero() {
+        tracing::info!("ending soon: not ready any more, and still serving");
+        tokio::time::sleep(given.notice).await;
+    }
+}
+
 /// Ends the tasks in good order, for as long as they are given.
 pub(super) async fn drain(tasks: &Shutdown, given: Drain) {
     tracing::info!("ending: nothing new is taken, what is in progress is finished");

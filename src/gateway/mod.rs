@@ -27,12 +27,14 @@ use tokio::task::JoinError;
 
 use self::front::Front;
 pub use self::inspection::{Finding, Grade, inspect};
-pub use self::rooms::{Offline, offline, restore};
+pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Panel;
-use crate::gate::{self, Permit, Verdict, Visit};
+use crate::gate::{self, Asked, Permit, Verdict, Visit};
+use crate::model::TokenHash;
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
 use crate::session::Session;
@@ -44,6 +46,7 @@ use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 struct House {
     front: ArcSwap<Front>,
     portal: Portal,
+    cluster: Cluster,
     control: Handle,
     access: AccessLog,
     metrics: Metrics,
@@ -101,7 +104,12 @@ impl Door {
             return Answered::of("redirect", front.redirect.answer(parts));
         }
         let now = house.clock.now();
-        match front.gate.decide(parts, client, now) {
+        let mut verdict = front.gate.decide(parts, client, now, Asked::Nothing);
+        if let Verdict::Unknown(token) = verdict {
+            // Seldom, and large.
+            verdict = Box::pin(house.ask_store(&front, parts, client, token)).await;
+        }
+        match verdict {
             Verdict::Pass(permit) => {
                 if let Some(session) = permit.session() {
                     session.touch(now);
@@ -134,6 +142,10 @@ impl Door {
             }
             Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
             Verdict::Refuse(problem) => Answered::of("refuse", refuse(problem, wants_page(parts))),
+            // It was asked for, and can't be asked for again.
+            Verdict::Unknown(_) => {
+                Answered::of("refuse", refuse(gate::untold(), wants_page(parts)))
+            }
         }
     }
 }
@@ -159,7 +171,28 @@ fn tell_who(entry: &Entry, session: Option<&Arc<Session>>) {
 impl House {
     fn judge(&self, parts: &Parts, client: IpAddr) -> Verdict {
         let front = self.front.load();
-        front.gate.decide(parts, client, self.clock.now())
+        let now = self.clock.now();
+        front.gate.decide(parts, client, now, Asked::ForSession)
+    }
+
+    /// Brings a session from the store that another node may have made, and judges anew.
+    async fn ask_store(
+        &self,
+        front: &Front,
+        parts: &Parts,
+        client: IpAddr,
+        token: TokenHash,
+    ) -> Verdict {
+        match self.cluster.session(token).await {
+            Ok(_) => {
+                let now = self.clock.now();
+                front.gate.decide(parts, client, now, Asked::ForSession)
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "a session could not be looked for");
+                Verdict::Refuse(gate::untold())
+            }
+        }
     }
 
     /// Pages run on the control runtime, and go on when the browser hangs up.
@@ -235,6 +268,7 @@ impl Door {
             Verdict::SignIn(why, target, visit) => {
                 gate::sign_in(why, &target, parts, visit.stale_cookie)
             }
+            Verdict::Refuse(problem) => refuse(problem, wants_page(parts)),
             // An open path whose session ended: it may be asked for again, as nobody.
             _ => refuse(
                 Problem::new(StatusCode::UNAUTHORIZED, "session ended").detail(fault.to_string()),

@@ -13,14 +13,15 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GatewayError;
 use crate::clock::Clock;
-use crate::config::{Config, Live};
+use crate::cluster::Cluster;
+use crate::config::{Config, Live, Place, Server};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
 use crate::management::{self, LookAtPanels, Management};
 use crate::revoke::Revoker;
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
-use crate::store::{self, Store};
+use crate::store::{self, Moved, Store, StoreError};
 use crate::telemetry::Metrics;
 use crate::users::Users;
 
@@ -32,12 +33,21 @@ pub(super) struct Rooms {
     pub(super) metrics: Metrics,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
+    pub(super) cluster: Cluster,
     pub(super) revoker: Revoker,
     pub(super) passwords: Passwords,
     pub(super) login: Login,
     pub(super) users: Users,
     /// Held until the process ends, however it ends.
     _lock: File,
+}
+
+/// What the rooms are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Serve,
+    /// For one command, while no gateway runs in this folder.
+    Command,
 }
 
 /// The verbs on a data folder that no gateway is using.
@@ -53,10 +63,10 @@ pub struct Offline {
 /// [`GatewayError::InUse`] while a gateway runs on it; what opening the store can fail with.
 pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
     let tasks = Shutdown::new();
-    let rooms = Rooms::open(Arc::new(config.clone()), &tasks).await?;
+    let rooms = Rooms::open(Arc::new(config.clone()), &tasks, Purpose::Command).await?;
     Ok(Offline {
         // Nothing is sent to any.
-        management: rooms.management(Box::new(Vec::new)),
+        management: rooms.management(Box::new(Vec::new), Shutdown::new()),
         rooms,
         tasks,
     })
@@ -68,6 +78,11 @@ pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
 /// [`GatewayError::InUse`] while a gateway runs on it; what makes a backup unfit. Nothing is changed
 /// then.
 pub async fn restore(config: &Config, backup: &Path) -> Result<Option<PathBuf>, GatewayError> {
+    if let Place::Shared(_) = config.storage.place {
+        let instead =
+            "restore a backup of the server; the gateways notice it, and end every session";
+        return Err(StoreError::NotEmbedded(instead).into());
+    }
     let data_dir = &config.gateway.data_dir;
     let _lock = take_folder(data_dir)?;
     Ok(store::restore(
@@ -77,6 +92,17 @@ pub async fn restore(config: &Config, backup: &Path) -> Result<Option<PathBuf>, 
         Clock::system(),
     )
     .await?)
+}
+
+/// Moves the embedded store of a configuration to a server.
+///
+/// # Errors
+/// [`GatewayError::InUse`] while a gateway runs on it; what moving it can fail with. Nothing is changed
+/// then.
+pub async fn move_store(config: &Config, to: &Server) -> Result<Moved, GatewayError> {
+    let data_dir = &config.gateway.data_dir;
+    let _lock = take_folder(data_dir)?;
+    Ok(store::move_to(to, &config.storage.master_key, data_dir).await?)
 }
 
 impl Offline {
@@ -94,32 +120,42 @@ impl Offline {
     pub async fn close(self) {
         self.tasks.begin();
         self.tasks.finished_within(super::start::DRAIN).await;
+        self.rooms.cluster.leave().await;
         self.rooms.store.close().await;
     }
 }
 
 impl Rooms {
-    pub(super) async fn open(config: Arc<Config>, tasks: &Shutdown) -> Result<Self, GatewayError> {
-        let lock = take_folder(&config.gateway.data_dir)?;
-        let clock = Clock::system();
+    pub(super) async fn open(
+        config: Arc<Config>,
+        tasks: &Shutdown,
+        purpose: Purpose,
+    ) -> Result<Self, GatewayError> {
+        let data_dir = &config.gateway.data_dir;
+        let lock = take_folder(data_dir)?;
         let live = Live::new((*config).clone());
         let metrics = Metrics::default();
-        let store = Store::open_under(
-            &config.storage.master_key,
-            &config.gateway.data_dir,
-            clock.clone(),
-        )
-        .await?;
+        let store = Store::open_at(&config.storage, data_dir).await?;
         let store = store.measured(metrics.clone());
-        let sessions = Sessions::new(config.session, clock.clone());
-        sessions.hold_to(config.session, &config.second_factor);
-        session::restore(&sessions, &store, &config.second_factor, clock.now()).await?;
+        let clock = store.clock().clone();
+        let sessions = open_table(&config, &store).await?;
+        let staleness = config.storage.max_staleness;
+        let cluster = match purpose {
+            Purpose::Serve => Cluster::join(&store, &sessions, staleness, data_dir).await?,
+            Purpose::Command => Cluster::visit(&store, &sessions, staleness),
+        };
         let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
-        let revoker = Revoker::new(store.clone(), sessions.clone(), tasks.clone());
+        let revoker = Revoker::new(
+            store.clone(),
+            sessions.clone(),
+            cluster.clone(),
+            tasks.clone(),
+        );
         let revoker = revoker.measured(metrics.clone());
         let login = Login::new(
             store.clone(),
             sessions.clone(),
+            cluster.clone(),
             passwords.clone(),
             live.clone(),
             clock.clone(),
@@ -140,6 +176,7 @@ impl Rooms {
             metrics,
             store,
             sessions,
+            cluster,
             revoker,
             passwords,
             login,
@@ -148,18 +185,36 @@ impl Rooms {
         })
     }
 
-    pub(super) fn management(&self, panels: LookAtPanels) -> Management {
+    pub(super) fn management(&self, panels: LookAtPanels, leaving: Shutdown) -> Management {
         Management::new(management::Verbs {
             users: self.users.clone(),
             revoker: self.revoker.clone(),
             store: self.store.clone(),
             sessions: self.sessions.clone(),
+            cluster: self.cluster.clone(),
             config: self.live.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             panels,
+            leaving,
         })
     }
+}
+
+/// The table of sessions: brought back from a store of its own, and filled as they are asked for where
+/// other nodes share the store.
+async fn open_table(config: &Config, store: &Store) -> Result<Sessions, StoreError> {
+    let clock = store.clock().clone();
+    let now = clock.now();
+    let sessions = match store.is_shared() {
+        true => Sessions::shared(config.session, clock),
+        false => Sessions::new(config.session, clock),
+    };
+    sessions.hold_to(config.session, &config.second_factor);
+    if !store.is_shared() {
+        session::restore(&sessions, store, &config.second_factor, now).await?;
+    }
+    Ok(sessions)
 }
 
 /// Makes the folder if it is missing, for its owner alone, and locks it.

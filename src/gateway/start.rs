@@ -17,7 +17,7 @@ use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
 use super::front::Front;
 use super::reload::Reload;
-use super::rooms::Rooms;
+use super::rooms::{Purpose, Rooms};
 use super::supervisor::{self, State};
 use super::{Door, House};
 use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
@@ -25,13 +25,14 @@ use crate::accept::{
     self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, ListenError,
 };
 use crate::clock::Clock;
+use crate::cluster::{Cluster, Standing};
 use crate::config::{Config, PanelHost};
 use crate::credentials::password::PasswordError;
 use crate::login;
 use crate::management::{LookAtPanels, Management};
 use crate::portal::{self, Portal};
 use crate::proxy::UpstreamError;
-use crate::session;
+use crate::session::{self, AskOthers};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 use crate::telemetry::{self, AccessLog, Metrics};
@@ -133,12 +134,12 @@ async fn serve(
         tasks: tasks.clone(),
     };
     let doors = doors::open(&config.gateway, &mut handed)?;
-    let office = Shutdown::new();
+    let open = Opening::default();
     let access = access_log(&config, &rooms.metrics)?;
     telemetry::count_panics(&rooms.metrics);
     let house = Arc::new(House::new(&rooms, front, access, &tasks));
     watch(&rooms, &entry.crowd, &house);
-    open_office(&house, &rooms, tls_for_programs, &office, &mut handed)?;
+    open_office(&house, &rooms, tls_for_programs, &open, &mut handed)?;
     handed.are_all_taken()?;
     let workers = employ(doors, &config, &house, &entry)?;
     let reload = Reload {
@@ -151,22 +152,18 @@ async fn serve(
         tasks: tasks.clone(),
     };
     tasks.spawn(reload.keep_watch());
-    tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
-    tasks.spawn(session::keep_house(
-        rooms.sessions.clone(),
-        rooms.store.clone(),
-        rooms.clock.clone(),
-        tasks.clone(),
-    ));
+    keep_house(&rooms, &tasks);
     tracing::info!(address = %config.gateway.external_url, sessions = rooms.sessions.count(), "serving");
     ready();
     supervisor::tell(State::Ready);
     signals.next().await;
+    open.leaving.begin();
     let ending = async {
+        ending::tell_first(config.gateway.drain).await;
         ending::drain(&tasks, config.gateway.drain).await;
         // Until here sessions could be ended: what is open while the gateway drains, too.
-        office.begin();
-        office.finished_within(LAST_CALLS).await;
+        open.office.begin();
+        open.office.finished_within(LAST_CALLS).await;
     };
     tokio::select! {
         () = ending => {}
@@ -176,8 +173,21 @@ async fn serve(
     let joined =
         tokio::task::spawn_blocking(|| workers.into_iter().for_each(|worker| drop(worker.join())));
     let _ = joined.await;
+    // Nothing is served any more: the others need not wait for this node.
+    rooms.cluster.leave().await;
     rooms.store.close().await;
     Ok(())
+}
+
+/// What goes on beside the requests.
+fn keep_house(rooms: &Rooms, tasks: &Shutdown) {
+    tasks.spawn(login::keep_counts(rooms.login.clone(), tasks.clone()));
+    tasks.spawn(session::keep_house(
+        rooms.sessions.clone(),
+        rooms.store.clone(),
+        ask_others(&rooms.cluster),
+        tasks.clone(),
+    ));
 }
 
 impl House {
@@ -190,12 +200,14 @@ impl House {
                     users: rooms.users.clone(),
                     revoker: rooms.revoker.clone(),
                     sessions: rooms.sessions.clone(),
+                    cluster: rooms.cluster.clone(),
                 },
                 rooms.store.form_key(),
                 rooms.live.clone(),
                 rooms.clock.clone(),
                 rooms.metrics.clone(),
             ),
+            cluster: rooms.cluster.clone(),
             control: Handle::current(),
             access,
             metrics: rooms.metrics.clone(),
@@ -229,6 +241,7 @@ fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
     metrics.watch("connections", "Connections of people", move || {
         crowd.count()
     });
+    watch_cluster(rooms);
     let passwords = rooms.passwords.clone();
     metrics.watch(
         "password_queue",
@@ -253,6 +266,60 @@ fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
     metrics.watch_panels("panel_requests", "Requests in progress", move || {
         requests().collect()
     });
+}
+
+/// When a session was last seen on any node.
+fn ask_others(cluster: &Cluster) -> AskOthers {
+    let cluster = cluster.clone();
+    Box::new(move |token| {
+        let cluster = cluster.clone();
+        Box::pin(async move {
+            if let Err(fault) = cluster.session(token).await {
+                tracing::debug!(%fault, "can't tell when a session was last seen elsewhere");
+            }
+        })
+    })
+}
+
+/// Where this node stands among others that share the store; nothing is told without them.
+fn watch_cluster(rooms: &Rooms) {
+    type Look = fn(&Standing) -> u64;
+    const LOOKS: [(&str, &str, Look); 4] = [
+        (
+            "cluster_lag",
+            "Revocations that were seen and not applied yet",
+            |now| now.lag,
+        ),
+        (
+            "cluster_lease_age_milliseconds",
+            "How long ago the lease was renewed",
+            |now| in_millis(now.lease_age),
+        ),
+        (
+            "cluster_store_latency_microseconds",
+            "How long the store took to renew the lease",
+            |now| u64::try_from(now.store_latency.as_micros()).unwrap_or(u64::MAX),
+        ),
+        (
+            "cluster_trusted",
+            "1 where this node may serve who is signed in",
+            |now| now.is_trusted.into(),
+        ),
+    ];
+    if rooms.cluster.is_alone() {
+        return;
+    }
+    for (name, help, look) in LOOKS {
+        let cluster = rooms.cluster.clone();
+        rooms.metrics.watch(name, help, move || {
+            let number = cluster.standing().map_or(0, |standing| look(&standing));
+            usize::try_from(number).unwrap_or(usize::MAX)
+        });
+    }
+}
+
+fn in_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Starts a worker for each set of doors.
@@ -304,7 +371,7 @@ impl Worker {
 async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, GatewayError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
-        match Rooms::open(config.clone(), tasks).await {
+        match Rooms::open(config.clone(), tasks, Purpose::Serve).await {
             Err(GatewayError::InUse(_)) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -313,16 +380,25 @@ async fn open_rooms(config: &Arc<Config>, tasks: &Shutdown) -> Result<Rooms, Gat
     }
 }
 
-/// Opens the management API on the control runtime, until `open` begins to end.
+/// What ends beside the tasks, each at a time of its own.
+#[derive(Default)]
+struct Opening {
+    /// Begins with the first signal: whoever balances load is told before anything else changes.
+    leaving: Shutdown,
+    /// Calls, which are taken until the last exchange has ended.
+    office: Shutdown,
+}
+
+/// Opens the management API on the control runtime, until the office begins to end.
 fn open_office(
     house: &Arc<House>,
     rooms: &Rooms,
     tls: Arc<ServerConfig>,
-    open: &Shutdown,
+    open: &Opening,
     handed: &mut Handed,
 ) -> Result<(), GatewayError> {
     let office = Office {
-        management: rooms.management(house.look_at_panels()),
+        management: rooms.management(house.look_at_panels(), open.leaving.clone()),
         tasks: house.tasks.clone(),
     };
     let entrance = Entrance {
@@ -333,7 +409,7 @@ fn open_office(
         guests: Guests::Everyone,
         crowd: Crowd::new(MOST_PROGRAMS, MOST_OF_ONE_ADDRESS),
         clocks: Clocks::default(),
-        shutdown: open.clone(),
+        shutdown: open.office.clone(),
     };
     let socket = accept::bind_unix(
         &rooms.config.gateway.data_dir.join("management.sock"),
@@ -341,14 +417,14 @@ fn open_office(
     )?;
     let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
     for listener in accept::bind(&addresses, 1, handed)?.into_iter().flatten() {
-        open.spawn(accept::serve(listener, entrance.clone()));
+        open.office.spawn(accept::serve(listener, entrance.clone()));
     }
     // With places of its own: whoever fills the listener must not keep the operator out.
     let at_socket = Entrance {
         crowd: Crowd::new(MOST_PROGRAMS, MOST_PROGRAMS),
         ..entrance
     };
-    open.spawn(accept::serve_unix(socket, at_socket));
+    open.office.spawn(accept::serve_unix(socket, at_socket));
     Ok(())
 }
 

@@ -14,12 +14,14 @@ use crate::store::{SignInFacts, StoreError};
 const WRITE: Duration = Duration::from_secs(1);
 
 impl Login {
-    /// Brings back what failed before the gateway was started.
+    /// Brings back what failed before the gateway was started. Several nodes count in the store.
     ///
     /// # Errors
     /// [`StoreError`] when it can't be read.
     pub async fn restore_counts(&self) -> Result<(), StoreError> {
-        self.0.throttle.restore(self.0.store.failures().await?);
+        if !self.0.store.is_shared() {
+            self.0.throttle.restore(self.0.store.failures().await?);
+        }
         Ok(())
     }
 
@@ -54,8 +56,7 @@ impl Login {
         &self,
         keys: [Option<Key>; 2],
     ) -> Result<Attempt<'_>, SignInError> {
-        let attempt = self.0.throttle.attempt(keys).await;
-        attempt.map_err(|retry_after| SignInError::TooMany { retry_after })
+        self.0.throttle.attempt(keys).await
     }
 
     pub(super) fn keys_of_password(

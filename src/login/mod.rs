@@ -23,10 +23,11 @@ use std::time::Duration;
 
 pub use self::guess::keep_counts;
 pub use self::pending::Half;
-use self::pending::{Pending, Stage, Table};
+use self::pending::{Pending, Stage};
 use self::start::SignedIn;
 use self::throttle::{Attempt, Throttle};
 use crate::clock::Clock;
+use crate::cluster::{Cluster, Unreached};
 use crate::config::Live;
 use crate::credentials::password::{PasswordError, Passwords};
 use crate::credentials::recovery::{self, RecoveryCode};
@@ -45,12 +46,12 @@ pub struct Login(Arc<Desk>);
 struct Desk {
     store: Store,
     sessions: Sessions,
+    cluster: Cluster,
     passwords: Passwords,
     config: Live,
     /// What an app calls the place: `ada@panel.example`.
     host: String,
     clock: Clock,
-    pending: Table,
     throttle: Throttle,
     /// Keeping a session and taking it into the table go in one order for all, or a session that the
     /// store has ended for a newer one could enter the table after that one was told.
@@ -136,6 +137,8 @@ pub enum SignInError {
     Totp(#[from] TotpError),
     #[error(transparent)]
     Store(StoreError),
+    #[error(transparent)]
+    Cluster(#[from] Unreached),
 }
 
 /// Somebody who gave the right password of an enabled user, at the generation in `user`.
@@ -149,17 +152,18 @@ impl Login {
     pub fn new(
         store: Store,
         sessions: Sessions,
+        cluster: Cluster,
         passwords: Passwords,
         config: Live,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Desk {
+            throttle: Throttle::new(config.clone(), &store),
             store,
             sessions,
+            cluster,
             passwords,
             host: config.now().gateway.external_url.host().to_owned(),
-            pending: Table::default(),
-            throttle: Throttle::new(config.clone(), clock.clone()),
             config,
             clock,
             starting: tokio::sync::Mutex::default(),
@@ -179,12 +183,12 @@ impl Login {
         let checked = self.check_password(name, &password, from).await?;
         let user = checked.0.user.clone();
         if checked.0.totp.is_some() {
-            let half = self.wait_for(user, Stage::Code)?;
+            let half = self.wait_for(user, Stage::Code).await?;
             return Ok(Next::SecondFactor(half));
         }
         if self.0.config.now().second_factor.required_for(user.role) {
             let secret = totp::new_secret();
-            let half = self.wait_for(user, Stage::Enrolment(secret))?;
+            let half = self.wait_for(user, Stage::Enrolment(secret)).await?;
             return Ok(Next::Enrol(half));
         }
         let signed_in = SignedIn {
@@ -193,18 +197,6 @@ impl Login {
             pending: None,
         };
         self.start(signed_in, from).await.map(Next::SignedIn)
-    }
-
-    /// The sign-in that a cookie belongs to, while it is under way.
-    pub fn pending(&self, cookie: &str) -> Option<PendingView> {
-        let pending = self.0.pending.get(cookie, self.0.clock.now())?;
-        Some(PendingView {
-            user: pending.user.name,
-            waits_for: match pending.stage {
-                Stage::Code => WaitsFor::Code,
-                Stage::Enrolment(_) => WaitsFor::Enrolment,
-            },
-        })
     }
 
     /// The second step: a code of the app, or a recovery code.
@@ -216,7 +208,7 @@ impl Login {
     ) -> Result<NewSession, SignInError> {
         let (pending, attempt) = self.attempt(cookie, from).await?;
         let Stage::Code = pending.stage else {
-            attempt.has_not_failed();
+            attempt.has_not_failed().await;
             return Err(SignInError::Expired);
         };
         let user = pending.user;
@@ -235,7 +227,7 @@ impl Login {
         let started = starting.await;
         if !matches!(started, Err(SignInError::WrongCode)) {
             // Whatever else went wrong, it was not the code.
-            attempt.has_not_failed();
+            attempt.has_not_failed().await;
         }
         started
     }
@@ -244,12 +236,11 @@ impl Login {
     ///
     /// # Errors
     /// [`SignInError::Expired`], [`SignInError::Totp`]
-    pub fn enrolment(&self, cookie: &str) -> Result<Enrolment, SignInError> {
-        let pending = self.0.pending.get(cookie, self.0.clock.now());
-        let Some(Pending {
+    pub async fn enrolment(&self, cookie: &str) -> Result<Enrolment, SignInError> {
+        let Pending {
             user,
             stage: Stage::Enrolment(secret),
-        }) = pending
+        } = self.under_way(cookie).await?
         else {
             return Err(SignInError::Expired);
         };
@@ -270,7 +261,7 @@ impl Login {
     ) -> Result<Enrolled, SignInError> {
         let (pending, attempt) = self.attempt(cookie, from).await?;
         let Stage::Enrolment(secret) = pending.stage else {
-            attempt.has_not_failed();
+            attempt.has_not_failed().await;
             return Err(SignInError::Expired);
         };
         let step = totp::step_of(&secret, code, self.0.clock.wall())?;
@@ -290,7 +281,7 @@ impl Login {
         };
         let started = self.start(signed_in, from).await;
         if !matches!(started, Err(SignInError::WrongCode)) {
-            attempt.has_not_failed();
+            attempt.has_not_failed().await;
         }
         let session = started?;
         Ok(Enrolled {
@@ -337,18 +328,18 @@ impl Login {
     ) -> Result<bool, SignInError> {
         match self.0.passwords.verify(password, stored).await {
             Ok(verified) if may(verified.right) => {
-                attempt.has_not_failed();
+                attempt.has_not_failed().await;
                 Ok(verified.outdated)
             }
             Ok(_) | Err(PasswordError::TooLong) => Err(SignInError::Refused),
             Err(PasswordError::Busy) => {
-                attempt.has_not_failed();
+                attempt.has_not_failed().await;
                 Err(SignInError::Busy {
                     retry_after: MOMENT,
                 })
             }
             Err(fault @ PasswordError::Failed) => {
-                attempt.has_not_failed();
+                attempt.has_not_failed().await;
                 Err(SignInError::Password(fault))
             }
         }
@@ -371,24 +362,13 @@ impl Login {
         }
     }
 
-    fn wait_for(&self, user: User, stage: Stage) -> Result<Half, SignInError> {
-        let pending = Pending { user, stage };
-        self.0
-            .pending
-            .put(pending, self.0.clock.now())
-            .ok_or(SignInError::Busy {
-                retry_after: MOMENT,
-            })
-    }
-
     /// Counts a try before it is looked at, so that many at once are not more than their number.
     async fn attempt(
         &self,
         cookie: &str,
         from: &Origin,
     ) -> Result<(Pending, Attempt<'_>), SignInError> {
-        let pending = self.0.pending.attempt(cookie, self.0.clock.now());
-        let pending = pending.ok_or(SignInError::Expired)?;
+        let pending = self.under_try(cookie).await?;
         let key = self.key_of_user(pending.user.id, Guess::Code, from);
         let attempt = self.may_guess([Some(key), None]).await?;
         Ok((pending, attempt))
@@ -409,7 +389,9 @@ impl Login {
 fn moved_on(fault: StoreError) -> SignInError {
     match fault {
         StoreError::CodeSpent => SignInError::WrongCode,
-        StoreError::Stale | StoreError::FactorExists => SignInError::Expired,
+        StoreError::Stale | StoreError::FactorExists | StoreError::SignInOver => {
+            SignInError::Expired
+        }
         fault => SignInError::Store(fault),
     }
 }

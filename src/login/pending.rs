@@ -1,19 +1,18 @@
 //! Half signed in: who has given a right password and nothing else yet.
 //!
-//! A transaction lives five minutes, takes five tries and is over when somebody finishes it. Its
-//! cookie is not a session token and its table is not the session table: it opens no page but the
-//! next step.
+//! A transaction lives five minutes, takes five tries and is over when somebody finishes it. It is kept
+//! in the store, so that any node can go on with it. Its cookie is not a session token and its table is
+//! not the session table: it opens no page but the next step.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::clock::Timestamp;
+use super::{Login, MOMENT, PendingView, SignInError, WaitsFor};
 use crate::model::User;
 use crate::secret::{Secret, random_bytes, sha256};
+use crate::store::SignIn;
 
 /// How long a person has for the next step.
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
@@ -22,17 +21,17 @@ const LIFETIME: Duration = Duration::from_secs(5 * 60);
 const TRIES: u32 = 5;
 
 /// How many sign-ins may be under way; each needed a right password.
-const MOST: usize = 10_000;
+const MOST: u32 = 10_000;
 
-/// How many of one user.
-const MOST_PER_USER: usize = 10;
+/// How many of one user. The oldest goes, so that one user can't fill the table for everybody.
+const MOST_PER_USER: u32 = 10;
 
 /// The cookie of a sign-in that is under way.
 #[derive(Debug)]
 pub struct Half(Secret<String>);
 
 /// A sign-in that is under way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Pending {
     /// The user as read together with the password hash.
     pub(super) user: User,
@@ -40,22 +39,11 @@ pub(super) struct Pending {
 }
 
 /// What it waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Stage {
     Code,
     /// A code of an app that was given this secret.
     Enrolment(Secret<Vec<u8>>),
-}
-
-/// The sign-ins that are under way, by the hash of their cookie.
-#[derive(Debug, Default)]
-pub(super) struct Table(Mutex<HashMap<[u8; 32], Entry>>);
-
-#[derive(Debug)]
-struct Entry {
-    pending: Pending,
-    ends: Timestamp,
-    tries: u32,
 }
 
 impl Half {
@@ -65,63 +53,61 @@ impl Half {
     }
 }
 
-impl Table {
-    /// Takes one in; `None` when there are too many.
-    pub(super) fn put(&self, pending: Pending, now: Timestamp) -> Option<Half> {
-        let mut entries = self.lock();
-        if entries.len() >= MOST {
-            entries.retain(|_, entry| now < entry.ends);
-        }
-        if entries.len() >= MOST {
-            return None;
-        }
-        let of_user = |entry: &Entry| entry.pending.user.id == pending.user.id;
-        if entries.values().filter(|entry| of_user(entry)).count() >= MOST_PER_USER {
-            // The oldest goes, so that one user can't fill the table for everybody.
-            let oldest = entries
-                .iter()
-                .filter(|(_, entry)| of_user(entry))
-                .min_by_key(|(_, entry)| entry.ends)
-                .map(|(key, _)| *key);
-            oldest.and_then(|key| entries.remove(&key));
-        }
-        let half = Half(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>())));
-        let entry = Entry {
-            pending,
-            ends: now.plus(LIFETIME),
-            tries: 0,
+impl Login {
+    /// The sign-in that a cookie belongs to, while it is under way.
+    ///
+    /// # Errors
+    /// [`SignInError::Store`]
+    pub async fn pending(&self, cookie: &str) -> Result<Option<PendingView>, SignInError> {
+        let pending = match self.under_way(cookie).await {
+            Err(SignInError::Expired) => return Ok(None),
+            pending => pending?,
         };
-        entries.insert(sha256(half.cookie_value()), entry);
-        Some(half)
+        Ok(Some(PendingView {
+            user: pending.user.name,
+            waits_for: match pending.stage {
+                Stage::Code => WaitsFor::Code,
+                Stage::Enrolment(_) => WaitsFor::Enrolment,
+            },
+        }))
     }
 
-    pub(super) fn get(&self, cookie: &str, now: Timestamp) -> Option<Pending> {
-        let entries = self.lock();
-        let entry = entries
-            .get(&sha256(cookie))
-            .filter(|entry| now < entry.ends)?;
-        Some(entry.pending.clone())
-    }
-
-    /// Looks one up for a try, which is counted. After the last one it is gone.
-    pub(super) fn attempt(&self, cookie: &str, now: Timestamp) -> Option<Pending> {
-        let mut entries = self.lock();
-        let entry = entries.get_mut(&sha256(cookie))?;
-        entry.tries += 1;
-        if now < entry.ends && entry.tries <= TRIES {
-            return Some(entry.pending.clone());
+    pub(super) async fn wait_for(&self, user: User, stage: Stage) -> Result<Half, SignInError> {
+        let half = Half(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>())));
+        let sign_in = SignIn {
+            cookie: sha256(half.cookie_value()),
+            user,
+            secret: match stage {
+                Stage::Code => None,
+                Stage::Enrolment(secret) => Some(secret),
+            },
+            ends: self.0.clock.now().plus(LIFETIME),
+        };
+        let kept = self.0.store.keep_sign_in(&sign_in, MOST_PER_USER, MOST);
+        match kept.await.map_err(SignInError::Store)? {
+            true => Ok(half),
+            false => Err(SignInError::Busy {
+                retry_after: MOMENT,
+            }),
         }
-        entries.remove(&sha256(cookie));
-        None
     }
 
-    /// Takes one out, for good; whether it was there.
-    pub(super) fn take(&self, cookie: &str) -> bool {
-        self.lock().remove(&sha256(cookie)).is_some()
+    pub(super) async fn under_way(&self, cookie: &str) -> Result<Pending, SignInError> {
+        let found = self.0.store.sign_in(&sha256(cookie)).await;
+        let found = found.map_err(SignInError::Store)?;
+        let found = found.ok_or(SignInError::Expired)?;
+        Ok(Pending {
+            user: found.user,
+            stage: found.secret.map_or(Stage::Code, Stage::Enrolment),
+        })
     }
 
-    /// A panic while holding the lock leaves the map whole, so poisoning tells nothing.
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Looks one up for a try, which is counted.
+    pub(super) async fn under_try(&self, cookie: &str) -> Result<Pending, SignInError> {
+        let has_one_left = self.0.store.try_sign_in(&sha256(cookie), TRIES).await;
+        match has_one_left.map_err(SignInError::Store)? {
+            true => self.under_way(cookie).await,
+            false => Err(SignInError::Expired),
+        }
     }
 }

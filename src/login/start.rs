@@ -5,6 +5,7 @@
 
 use super::{Login, NewSession, Origin, SignInError, about, moved_on};
 use crate::model::{Action, FactorKind, SessionId, SessionRecord, User};
+use crate::secret::sha256;
 use crate::session::{Session, Token};
 use crate::store::change::{Proof, StartSession};
 
@@ -42,19 +43,16 @@ impl Login {
             record: record.clone(),
             max_per_user: self.0.sessions.limits().max_per_user,
             replaces: from.replaces,
+            sign_in: who.pending.map(sha256),
             proof: who.proof.map(told),
         };
         let event = about(&user, Action::SessionStarted, from).detail(from.device.clone());
-        let turn = self.0.starting.lock().await;
-        // Under the lock, so that one sign-in with two codes is one session.
-        let is_over = |cookie| self.0.pending.get(cookie, now).is_none();
-        if who.pending.is_some_and(is_over) {
-            return Err(SignInError::Expired);
-        }
+        // Where several nodes begin sessions, the feed keeps the order.
+        let turn = match self.0.cluster.is_alone() {
+            true => Some(self.0.starting.lock().await),
+            false => None,
+        };
         let admitted = self.0.store.commit(start, event).await.map_err(moved_on)?;
-        if let Some(cookie) = who.pending {
-            self.0.pending.take(cookie);
-        }
         self.0.throttle.signed_in(user.id);
         let ended: Vec<_> = admitted
             .outcome()
@@ -62,7 +60,11 @@ impl Login {
             .iter()
             .filter_map(|token| self.0.sessions.remove(token))
             .collect();
-        let session = self.0.sessions.admit(&record, user);
+        let session = match self.0.cluster.is_alone() {
+            true => self.0.sessions.admit(&record, user),
+            // In the order of the feed, or it could enter the table after it was ended elsewhere.
+            false => self.0.cluster.session(record.token).await?,
+        };
         drop(turn);
         self.0.sessions.cut(&ended).await;
         let session = session.ok_or(SignInError::Expired)?;

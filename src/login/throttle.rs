@@ -18,23 +18,25 @@
 //! The counts of users are written behind and brought back at start: a crash forgets a second of them.
 //! Those of sessions, addresses and nobody live in memory: they are worth a window at most, and whoever
 //! could restart the gateway at will needs no password.
+//!
+//! Where several nodes share a store, all of it is counted there instead, and nothing here.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Notify;
 
+use super::SignInError;
 use super::tally::{Limit, Room, Tally};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Live;
 use crate::model::{Guess, TokenHash, UserId};
-use crate::secret::{random_bytes, sha256};
-use crate::store::Failures;
+use crate::secret::sha256;
+use crate::store::{Bound, Failures, GuessKey, Guessed, Store};
 
 const STRANGERS: usize = 1 << 16;
 const MOST_SESSIONS: usize = 20_000;
@@ -57,6 +59,8 @@ pub(super) struct Throttle {
     counts: Mutex<Counts>,
     settled: Notify,
     clock: Clock,
+    /// Where several nodes count together.
+    shared: Option<Store>,
 }
 
 #[derive(Debug)]
@@ -85,10 +89,10 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Throttle {
-    pub(super) fn new(config: Live, clock: Clock) -> Self {
+    pub(super) fn new(config: Live, store: &Store) -> Self {
         Self {
             config,
-            key: URL_SAFE_NO_PAD.encode(random_bytes::<32>()),
+            key: URL_SAFE_NO_PAD.encode(store.name_key()),
             counts: Mutex::new(Counts {
                 users: HashMap::new(),
                 unwritten: HashSet::new(),
@@ -97,7 +101,8 @@ impl Throttle {
                 addresses: Bounded::new(MOST_ADDRESSES),
             }),
             settled: Notify::new(),
-            clock,
+            clock: store.clock().clone(),
+            shared: store.is_shared().then(|| store.clone()),
         }
     }
 
@@ -110,8 +115,11 @@ impl Throttle {
     /// Takes the right to one guess, and waits for others that are under way where they decide.
     ///
     /// # Errors
-    /// How long to wait.
-    pub(super) async fn attempt(&self, keys: [Option<Key>; 2]) -> Result<Attempt<'_>, Duration> {
+    /// [`SignInError::TooMany`], [`SignInError::Store`]
+    pub(super) async fn attempt(&self, keys: [Option<Key>; 2]) -> Result<Attempt<'_>, SignInError> {
+        if let Some(store) = &self.shared {
+            return self.attempt_in(store, keys).await;
+        }
         loop {
             let settled = self.settled.notified();
             match self.take(&keys) {
@@ -123,8 +131,35 @@ impl Throttle {
                     });
                 }
                 Room::Undecided => settled.await,
-                Room::None(wait) => return Err(wait),
+                Room::None(retry_after) => return Err(SignInError::TooMany { retry_after }),
             }
+        }
+    }
+
+    /// Counted as failed until it turns out otherwise.
+    async fn attempt_in(
+        &self,
+        store: &Store,
+        keys: [Option<Key>; 2],
+    ) -> Result<Attempt<'_>, SignInError> {
+        let bounded = keys.iter().flatten().map(|key| {
+            let Limit { rate, in_a_row } = self.limit(key);
+            let bound = Bound {
+                count: rate.count,
+                window: rate.window,
+                in_a_row,
+            };
+            (key.in_store(), bound)
+        });
+        let bounded: Vec<_> = bounded.collect();
+        let guessed = store.count_guess(&bounded).await;
+        match guessed.map_err(SignInError::Store)? {
+            Guessed::Counted => Ok(Attempt {
+                throttle: self,
+                keys,
+                has_failed: true,
+            }),
+            Guessed::Refused(retry_after) => Err(SignInError::TooMany { retry_after }),
         }
     }
 
@@ -251,6 +286,19 @@ impl Throttle {
 }
 
 impl Key {
+    /// By what it is counted in a store that several nodes share.
+    fn in_store(&self) -> GuessKey {
+        match self {
+            Self::User(user, guess) => GuessKey::User(*user, *guess),
+            Self::Nobody(place) => GuessKey::Other(format!("nobody/{place}")),
+            Self::Session(token, guess) => {
+                let token = URL_SAFE_NO_PAD.encode(token.0);
+                GuessKey::Other(format!("session/{token}/{}", guess.as_str()))
+            }
+            Self::Address(address) => GuessKey::Other(format!("address/{address}")),
+        }
+    }
+
     /// The network that one customer has: an IPv4 address, or a /64 of IPv6.
     pub(super) fn address(address: IpAddr) -> Self {
         Self::Address(match address.to_canonical() {
@@ -304,14 +352,23 @@ impl<K: Eq + Hash> Bounded<K> {
 
 impl Attempt<'_> {
     /// It was right, or nobody looked at it.
-    pub(super) fn has_not_failed(mut self) {
+    pub(super) async fn has_not_failed(mut self) {
         self.has_failed = false;
+        let Some(store) = &self.throttle.shared else {
+            return;
+        };
+        let keys: Vec<_> = self.keys.iter().flatten().map(Key::in_store).collect();
+        if let Err(fault) = store.give_back_guess(&keys).await {
+            tracing::warn!(%fault, "a guess that was right counts as failed");
+        }
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.throttle.settle(&self.keys, self.has_failed);
+        if self.throttle.shared.is_none() {
+            self.throttle.settle(&self.keys, self.has_failed);
+        }
     }
 }
 

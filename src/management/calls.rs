@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::member::{Kind, Member};
 use super::order::Order;
 use super::shape::Shape;
-use super::{Verbs, audit, openapi, people, revocations, sessions, state, tokens};
+use super::{Verbs, audit, nodes, openapi, people, revocations, sessions, state, tokens};
 use crate::model::Scope;
 use crate::wire::{Problem, Response};
 
@@ -281,6 +281,16 @@ pub(super) const CALLS: &[Call] = &[
         body: &[],
         gives: (StatusCode::OK, Shape::Audit),
         carry_out: |verbs, order| Box::pin(audit::list(verbs, order)),
+    },
+    Call {
+        method: Method::GET,
+        path: "/v1/nodes",
+        access: READ,
+        says: "The nodes that share the store; none where a gateway has it to itself",
+        query: &[],
+        body: &[],
+        gives: (StatusCode::OK, Shape::Nodes),
+        carry_out: |verbs, order| Box::pin(nodes::list(verbs, order)),
     },
     Call {
         method: Method::GET,

@@ -9,6 +9,7 @@ mod audit;
 mod caller;
 mod calls;
 mod member;
+mod nodes;
 mod once;
 mod openapi;
 mod order;
@@ -32,11 +33,13 @@ use self::calls::Access;
 use self::order::{Fields, Order};
 use crate::accept::Connection;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Live;
 use crate::model::User;
 use crate::proxy::PanelState;
 use crate::revoke::Revoker;
 use crate::session::Sessions;
+use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::users::Users;
@@ -54,10 +57,13 @@ pub struct Verbs {
     pub revoker: Revoker,
     pub store: Store,
     pub sessions: Sessions,
+    pub cluster: Cluster,
     pub config: Live,
     pub clock: Clock,
     pub metrics: Metrics,
     pub panels: LookAtPanels,
+    /// Begins when the gateway is told to end: whoever balances load sends nothing more here.
+    pub leaving: Shutdown,
 }
 
 /// How the panels are that requests are sent to at the moment.

@@ -3,6 +3,7 @@
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
+use crate::cluster::Unreached;
 use crate::credentials::policy::Weakness;
 use crate::store::StoreError;
 use crate::users::UsersError;
@@ -27,6 +28,19 @@ pub(super) fn incomplete() -> Problem {
 }
 
 /// The store could not do it.
+/// Nothing can be said without the store.
+pub(super) fn unreached(fault: Unreached) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store can't be asked")
+        .detail(format!("{fault}; try again in a moment"))
+        .header(
+            http::header::RETRY_AFTER,
+            http::HeaderValue::from_static("2"),
+        )
+        .referenced();
+    tracing::error!(reference = problem.reference(), %fault, "a call could not be answered");
+    problem
+}
+
 pub(super) fn of_store(fault: StoreError) -> Problem {
     match fault {
         StoreError::NoSuchUser => unknown_user(),

@@ -58,14 +58,15 @@ pub(super) async fn end_all_sessions(verbs: Arc<Verbs>, order: Order) -> Result<
 
 /// One session.
 pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
-    let session = order
-        .segment()
-        .and_then(|id| SessionId::parse(&id))
-        .and_then(|id| verbs.sessions.by_id(&id))
-        .ok_or_else(|| {
-            Problem::new(StatusCode::NOT_FOUND, "unknown session")
-                .detail("there is no live session of this id; it may have ended already")
-        })?;
+    let unknown = || {
+        Problem::new(StatusCode::NOT_FOUND, "unknown session")
+            .detail("there is no live session of this id; it may have ended already")
+    };
+    let id = order.segment().and_then(|id| SessionId::parse(&id));
+    let id = id.ok_or_else(unknown)?;
+    let brought = verbs.cluster.bring_id(id).await;
+    brought.map_err(refusal::unreached)?;
+    let session = verbs.sessions.by_id(&id).ok_or_else(unknown)?;
     let user = session.user();
     let event = Event::about(order.caller.actor(), Action::SessionEnded, &user.name);
     let outcome = verbs.revoker.end_session(&session, event).await;

@@ -6,18 +6,22 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::order::Order;
-use super::{Verbs, answer_json};
+use super::{Verbs, answer_json, refusal};
 use crate::session::Session;
 use crate::wire::{Problem, Response};
 
 /// Everybody's live sessions, the newest first.
 pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {
+    let brought = verbs.cluster.bring_all().await;
+    brought.map_err(refusal::unreached)?;
     Ok(verbs.told(&verbs.sessions.all()))
 }
 
 /// A user's.
 pub(super) async fn list_of_user(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let user = verbs.user(&order).await?;
+    let brought = verbs.cluster.bring_user(user.id).await;
+    brought.map_err(refusal::unreached)?;
     Ok(verbs.told(&verbs.sessions.of(user.id)))
 }
 

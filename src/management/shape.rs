@@ -19,6 +19,8 @@ pub(super) enum Shape {
     TokenMade,
     AuditEntry,
     Audit,
+    Node,
+    Nodes,
     Health,
     Readiness,
     Description,
@@ -28,7 +30,7 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Those that have a name in the description.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Revocation,
         Self::Session,
         Self::Sessions,
@@ -41,6 +43,8 @@ impl Shape {
         Self::TokenMade,
         Self::AuditEntry,
         Self::Audit,
+        Self::Node,
+        Self::Nodes,
         Self::Health,
         Self::Readiness,
         Self::Description,
@@ -111,6 +115,7 @@ impl Shape {
                 ("subject", text_or_null("to whom")),
                 ("detail", text("in words")),
             ]),
+            Self::Node => whole(&node()),
             Self::Health => whole(&[("status", ok())]),
             Self::Readiness => readiness(),
             Self::Description => json!({ "type": "object", "required": ["openapi", "paths"] }),
@@ -120,6 +125,7 @@ impl Shape {
             Self::Users => list(Self::User),
             Self::Tokens => list(Self::Token),
             Self::Audit => list(Self::AuditEntry),
+            Self::Nodes => list(Self::Node),
         }
     }
 }
@@ -138,7 +144,19 @@ fn readiness() -> Value {
         ("requests", count()),
     ]);
     let panels = json!({ "type": "array", "items": panel });
-    whole(&[("status", ok()), ("store", ok()), ("panels", panels)])
+    let cluster = json!({
+        "type": ["object", "null"],
+        "description": "where this node stands among those that share the store",
+        "properties": {
+            "lag": count(), "lease_age_ms": count(), "store_latency_ms": json!({ "type": "number" }),
+        },
+    });
+    whole(&[
+        ("status", ok()),
+        ("store", ok()),
+        ("panels", panels),
+        ("cluster", cluster),
+    ])
 }
 
 fn problem() -> Value {
@@ -169,6 +187,19 @@ fn user() -> [(&'static str, Value); 7] {
             json!({ "type": "array", "items": { "type": "string" } }),
         ),
         ("sessions", count()),
+    ]
+}
+
+fn node() -> [(&'static str, Value); 8] {
+    [
+        ("id", text("of one process")),
+        ("name", text("of the machine it runs on")),
+        ("version", text("of the program")),
+        ("started", time()),
+        ("applied", count()),
+        ("behind", count()),
+        ("lease_age_ms", count()),
+        ("serving", json!({ "type": "boolean" })),
     ]
 }
 

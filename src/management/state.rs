@@ -30,18 +30,42 @@ const OPEN_METRICS: HeaderValue =
 /// Able to serve: the store answers. A panel that is down does not make the gateway unfit, which has a
 /// page to say so; its state is in the body.
 pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {
+    let not_ready = |why: &str| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready")
+            .detail(why)
+            .field("panels", panels(&verbs))
+            .field("cluster", cluster(&verbs))
+    };
+    if verbs.leaving.has_begun() {
+        return Err(not_ready("the gateway was told to end"));
+    }
     match verbs.store.answers().await {
+        Ok(()) if verbs.cluster.standing().is_some_and(|now| !now.is_trusted) => Err(not_ready(
+            "the store was not heard from for too long; this node catches up by itself",
+        )),
         Ok(()) => Ok(answer_json(
             StatusCode::OK,
-            &json!({ "status": "ok", "store": "ok", "panels": panels(&verbs) }),
+            &json!({
+                "status": "ok", "store": "ok",
+                "panels": panels(&verbs), "cluster": cluster(&verbs),
+            }),
         )),
         Err(fault) => {
             tracing::error!(%fault, "not ready");
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ready")
-                .detail("the store does not answer; the log says more")
-                .field("panels", panels(&verbs)))
+            Err(not_ready("the store does not answer; the log says more"))
         }
     }
+}
+
+/// Where this node stands; null for a gateway that has its store to itself.
+fn cluster(verbs: &Verbs) -> Value {
+    verbs.cluster.standing().map_or(Value::Null, |standing| {
+        json!({
+            "lag": standing.lag,
+            "lease_age_ms": u64::try_from(standing.lease_age.as_millis()).unwrap_or(u64::MAX),
+            "store_latency_ms": standing.store_latency.as_secs_f64() * 1000.0,
+        })
+    })
 }
 
 fn panels(verbs: &Verbs) -> Value {

@@ -38,7 +38,8 @@ pub(super) async fn end_session(
     let session = mine(&desk, &posted).await?;
     let id = SessionId::parse(&id).ok_or_else(no_such_session)?;
     // Another person's session is not found either.
-    let doomed = desk.sessions.of_user_by_id(session.user().id, &id);
+    let mut own = desk.sessions_of(session.user().id).await?.into_iter();
+    let doomed = own.find(|session| *session.id() == id);
     let doomed = doomed.ok_or_else(no_such_session)?;
     logout::end(&desk, &posted, &doomed).await?;
     if doomed.id() == session.id() {
@@ -134,7 +135,7 @@ impl Facts {
             }
         };
         Ok(Self {
-            all: desk.sessions.of(session.user().id),
+            all: desk.sessions_of(session.user().id).await?,
             session,
             factor,
         })

@@ -17,25 +17,33 @@ use crate::wire::{NextPath, Problem};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
     let next = asked.next();
-    let under_way = step::under_way(&desk, &asked, &next)?;
+    let under_way = step::under_way(&desk, &asked, &next).await?;
     if under_way.waits_for == WaitsFor::Code {
         return Ok(see_other(&step::with_next(step::SECOND_FACTOR, &next)));
     }
     let refused = |error| step::refused(error, &asked, &next);
-    let enrolment = desk.login.enrolment(under_way.cookie).map_err(refused)?;
+    let enrolment = desk
+        .login
+        .enrolment(under_way.cookie)
+        .await
+        .map_err(refused)?;
     let form = draw(&desk, &under_way, &enrolment, &next, None);
     Ok(page::answer(StatusCode::OK, form))
 }
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     let next = posted.next()?;
-    let under_way = step::under_way(&desk, &posted.asked, &next)?;
+    let under_way = step::under_way(&desk, &posted.asked, &next).await?;
     if under_way.waits_for == WaitsFor::Code {
         // There is a factor already: it has to be shown, not replaced (F1).
         return Ok(see_other(&step::with_next(step::SECOND_FACTOR, &next)));
     }
     let refused = |error| step::refused(error, &posted.asked, &next);
-    let enrolment = desk.login.enrolment(under_way.cookie).map_err(refused)?;
+    let enrolment = desk
+        .login
+        .enrolment(under_way.cookie)
+        .await
+        .map_err(refused)?;
     let again = |problem: Problem| {
         let is_wrong = problem.status() == StatusCode::UNAUTHORIZED;
         Refusal::on_form(problem, |problem| {

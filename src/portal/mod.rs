@@ -34,14 +34,16 @@ use tower_service::Service;
 use self::csrf::FormKey;
 pub use self::refusal::error_page;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Live;
 use crate::gate::{Visit, forget_browser};
 use crate::login::Login;
+use crate::model::UserId;
 use crate::revoke::Revoker;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::telemetry::Metrics;
 use crate::users::Users;
-use crate::wire::{Body, Request, Response, cookie, negotiate};
+use crate::wire::{Body, Problem, Request, Response, cookie, negotiate};
 
 /// The gateway's own pages. Cheap to clone.
 #[derive(Clone)]
@@ -55,6 +57,7 @@ pub struct Verbs {
     pub users: Users,
     pub revoker: Revoker,
     pub sessions: Sessions,
+    pub cluster: Cluster,
 }
 
 /// What the pages work with.
@@ -63,6 +66,7 @@ struct Desk {
     users: Users,
     revoker: Revoker,
     sessions: Sessions,
+    cluster: Cluster,
     form_key: FormKey,
     config: Live,
     clock: Clock,
@@ -85,12 +89,14 @@ impl Portal {
             users,
             revoker,
             sessions,
+            cluster,
         } = verbs;
         let desk = Desk {
             login,
             users,
             revoker,
             sessions,
+            cluster,
             form_key: FormKey::new(form_key),
             origin: config.now().gateway.external_url.to_string(),
             config,
@@ -125,6 +131,13 @@ impl Portal {
 }
 
 impl Desk {
+    /// The live sessions of a user, on whichever node they were begun; the newest first.
+    async fn sessions_of(&self, user: UserId) -> Result<Vec<Arc<Session>>, Problem> {
+        let brought = self.cluster.bring_user(user).await;
+        brought.map_err(|cause| refusal::failed("listing sessions", &cause))?;
+        Ok(self.sessions.of(user))
+    }
+
     /// The host that people know.
     fn site(&self) -> &str {
         self.origin

@@ -182,11 +182,23 @@ pub(super) fn failed(doing: &'static str, cause: &dyn Display) -> Problem {
         "the gateway could not do it",
     )
     .detail("nothing was promised; try again in a moment")
+    .header(RETRY_AFTER, A_MOMENT.into())
     .referenced();
     let reference = problem.reference().unwrap_or_default();
     tracing::error!(reference, %cause, "{doing}");
     problem
 }
+
+/// Nobody can sign in without the store.
+pub(super) fn no_store(cause: &dyn Display) -> Problem {
+    failed("signing in", cause).detail(
+        "The gateway can't reach its store at this moment, so nobody can sign in. Try again in a few \
+         seconds.",
+    )
+}
+
+/// Seconds after which it may be worth trying again.
+const A_MOMENT: u64 = 5;
 
 /// Why a password was not set, and the field to look at; `new` is the one with the new password.
 pub(super) fn password_complaint(

@@ -17,7 +17,7 @@ use crate::wire::{NextPath, Problem};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
     let next = asked.next();
-    let under_way = step::under_way(&desk, &asked, &next)?;
+    let under_way = step::under_way(&desk, &asked, &next).await?;
     if under_way.waits_for == WaitsFor::Enrolment {
         return Ok(see_other(&step::with_next(step::ENROL, &next)));
     }
@@ -27,7 +27,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     let next = posted.next()?;
-    let under_way = step::under_way(&desk, &posted.asked, &next)?;
+    let under_way = step::under_way(&desk, &posted.asked, &next).await?;
     if under_way.waits_for == WaitsFor::Enrolment {
         return Ok(see_other(&step::with_next(step::ENROL, &next)));
     }

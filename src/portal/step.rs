@@ -11,7 +11,7 @@ use super::asked::Asked;
 use super::csrf::Binding;
 use super::done::Done;
 use super::page::see_other;
-use super::refusal::{Refusal, busy, failed, too_many, unauthorized};
+use super::refusal::{Refusal, busy, failed, no_store, too_many, unauthorized};
 use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
 use crate::telemetry::SignIn;
@@ -43,15 +43,17 @@ impl UnderWay<'_> {
 }
 
 /// The sign-in that is under way in this browser; without one the person begins again.
-pub(super) fn under_way<'a>(
+pub(super) async fn under_way<'a>(
     desk: &Desk,
     asked: &'a Asked,
     next: &NextPath,
 ) -> Result<UnderWay<'a>, Refusal> {
-    let cookie = asked.sign_in_cookie();
-    let known = cookie.and_then(|cookie| Some((cookie, desk.login.pending(cookie)?)));
-    match known {
-        Some((cookie, pending)) => Ok(UnderWay {
+    let Some(cookie) = asked.sign_in_cookie() else {
+        return Err(begin_again(asked, next));
+    };
+    let pending = desk.login.pending(cookie).await;
+    match pending.map_err(|error| refused(error, asked, next))? {
+        Some(pending) => Ok(UnderWay {
             cookie,
             user: pending.user,
             waits_for: pending.waits_for,
@@ -159,9 +161,10 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
         SignInError::TooMany { retry_after } => Some(too_many(retry_after)),
         SignInError::Busy { retry_after } => Some(busy(retry_after)),
         SignInError::Expired => None,
-        cause @ (SignInError::Password(_) | SignInError::Totp(_) | SignInError::Store(_)) => {
+        cause @ (SignInError::Password(_) | SignInError::Totp(_)) => {
             Some(failed("signing in", &cause))
         }
+        cause @ (SignInError::Store(_) | SignInError::Cluster(_)) => Some(no_store(&cause)),
     }
 }
 

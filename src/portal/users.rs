@@ -180,7 +180,11 @@ fn draw(desk: &Desk, me: &Session, people: &[Person], shown: &Shown<'_>) -> Mark
             disabled: person.user.disabled,
             locked: person.locked,
             has_factor: !person.second_factors.is_empty(),
-            sessions: desk.sessions.of(person.user.id).len(),
+            // Those of other nodes need not be known here.
+            sessions: match desk.sessions.is_shared() {
+                true => person.sessions,
+                false => desk.sessions.of(person.user.id).len(),
+            },
         })
         .collect();
     view::users(&view::Users {

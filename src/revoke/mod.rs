@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use self::outcome::Outcome;
+use crate::cluster::Cluster;
 use crate::model::{Event, User, UserId};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::change::{
     Change, EndSession, RaiseEveryGeneration, RaiseGeneration, Raised, SetPassword,
 };
-use crate::store::{Committed, Store, StoreError};
+use crate::store::{Committed, FeedNumber, Store, StoreError};
 use crate::telemetry::{Metrics, Step};
 
 /// Ends sessions. Every page, call and command that does so comes here. Cheap to clone.
@@ -20,6 +21,7 @@ use crate::telemetry::{Metrics, Step};
 pub struct Revoker {
     store: Store,
     sessions: Sessions,
+    cluster: Cluster,
     tasks: Shutdown,
     metrics: Metrics,
 }
@@ -33,14 +35,18 @@ pub enum RevokeError {
     /// The work broke off; what is on disk holds.
     #[error("the revocation was interrupted; call it again")]
     Interrupted,
+    /// It goes on all the same.
+    #[error("the store or a node has not answered in time")]
+    Late,
 }
 
 impl Revoker {
     /// Revocations over this store and table; `tasks` waits for those that are under way at the end.
-    pub fn new(store: Store, sessions: Sessions, tasks: Shutdown) -> Self {
+    pub fn new(store: Store, sessions: Sessions, cluster: Cluster, tasks: Shutdown) -> Self {
         Self {
             store,
             sessions,
+            cluster,
             tasks,
             metrics: Metrics::default(),
         }
@@ -102,6 +108,10 @@ impl Revoker {
         self.detached(async move {
             let called = Instant::now();
             let committed = this.store.commit(EndSession { token }, event).await?;
+            if let Some(number) = committed.told() {
+                let ended = *committed.outcome();
+                return Ok(this.spread(number, ended, called).await);
+            }
             let ended: Vec<_> = this.sessions.remove(&token).into_iter().collect();
             Ok(this.cut(&committed, &ended, called).await)
         })
@@ -122,11 +132,19 @@ impl Revoker {
             let called = Instant::now();
             let committed = this.store.commit(change, event).await?;
             let raised = &committed.outcome().users;
-            let ended: Vec<_> = raised
-                .iter()
-                .flat_map(|&(user, generation)| this.sessions.raise(user, generation))
-                .collect();
-            let mut outcome = this.cut(&committed, &ended, called).await;
+            let mut outcome = match committed.told() {
+                Some(number) => {
+                    let ended = committed.outcome().sessions;
+                    this.spread(number, ended, called).await
+                }
+                None => {
+                    let ended = raised.iter();
+                    let ended =
+                        ended.flat_map(|&(user, generation)| this.sessions.raise(user, generation));
+                    let ended: Vec<_> = ended.collect();
+                    this.cut(&committed, &ended, called).await
+                }
+            };
             outcome.generation = raised
                 .iter()
                 .find(|(user, _)| Some(*user) == subject)
@@ -134,6 +152,22 @@ impl Revoker {
             Ok(outcome)
         })
         .await
+    }
+
+    /// Every node raises and cuts by itself, this one too. The number is the evidence that it is on
+    /// disk: only the store gives one, with the commit.
+    async fn spread(&self, number: FeedNumber, ended: u64, called: Instant) -> Outcome {
+        self.metrics.revocation(Step::Committed, called.elapsed());
+        let reach = self.cluster.in_force(number).await;
+        self.metrics.revocation(Step::LastByte, called.elapsed());
+        Outcome {
+            generation: None,
+            sessions_ended: usize::try_from(ended).unwrap_or(usize::MAX),
+            connections_closed: reach.closed,
+            durable: true,
+            nodes: reach.nodes,
+            nodes_unreached: reach.unreached,
+        }
     }
 
     /// What was committed is the evidence that the outcome is durable.
@@ -162,10 +196,15 @@ impl Revoker {
     where
         W: Future<Output = Result<Outcome, RevokeError>> + Send + 'static,
     {
-        self.tasks
-            .spawn(work)
-            .await
-            .unwrap_or(Err(RevokeError::Interrupted))
+        let working = self.tasks.spawn(work);
+        let worked = match self.cluster.patience() {
+            None => working.await,
+            Some(patience) => match tokio::time::timeout(patience, working).await {
+                Ok(worked) => worked,
+                Err(_) => return Err(RevokeError::Late),
+            },
+        };
+        worked.unwrap_or(Err(RevokeError::Interrupted))
     }
 }
 

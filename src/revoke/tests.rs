@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Revoker;
 use crate::cancel::Cancel;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::{Config, SessionLimits};
 use crate::model::{
     Action, Actor, Event, Generation, Role, SessionId, SessionRecord, User, UserName,
@@ -37,7 +38,12 @@ impl House {
         let clock = Clock::system();
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();
         let sessions = Sessions::new(LIMITS, clock.clone());
-        let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
+        let revoker = Revoker::new(
+            store.clone(),
+            sessions.clone(),
+            Cluster::alone(),
+            Shutdown::new(),
+        );
         Self {
             _folder: folder,
             store,
@@ -72,6 +78,7 @@ impl House {
             second_factor: None,
         };
         let start = StartSession {
+            sign_in: None,
             record: record.clone(),
             max_per_user: LIMITS.max_per_user,
             replaces: None,

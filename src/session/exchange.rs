@@ -56,12 +56,16 @@ impl Exchange {
     /// Registers an exchange with its session. `closer` drops the connection that it runs on.
     ///
     /// # Errors
-    /// [`Ended::Revoked`] when the session has been ended since it was judged.
+    /// [`Ended::Revoked`] when the session has been ended since it was judged, [`Ended::Untold`] when
+    /// that can't be told.
     pub fn of(session: Arc<Session>, closer: Cancel) -> Result<Self, Ended> {
         let cut = Cancel::new();
         let mut entries = session.register.lock();
         if session.is_closed() {
             return Err(Ended::Revoked);
+        }
+        if session.holder.trust().is_fenced() {
+            return Err(Ended::Untold);
         }
         let number = entries.next_number;
         entries.next_number += 1;

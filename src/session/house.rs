@@ -1,6 +1,7 @@
 //! What goes on beside the requests: sessions brought back at start, expired ones swept, last-seen
 //! written behind.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,8 +66,18 @@ pub async fn restore(
     Ok(restored)
 }
 
+/// Asks other nodes, through the store, when a session was last seen.
+pub type AskOthers =
+    Box<dyn Fn(TokenHash) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// Sweeps and writes until the gateway ends; the last write is done before it returns.
-pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown: Shutdown) {
+pub async fn keep_house(
+    sessions: Sessions,
+    store: Store,
+    ask_others: AskOthers,
+    shutdown: Shutdown,
+) {
+    let clock = store.clock().clone();
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut seen, mut expired) = (Vec::new(), Vec::new());
@@ -79,7 +90,7 @@ pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown
         let mut has_more = true;
         while has_more {
             let over;
-            (over, has_more) = sessions.sweep(clock.now(), AT_ONCE);
+            (over, has_more) = sweep(&sessions, &clock, &ask_others).await;
             if !over.is_empty() {
                 expired.extend(over.iter().map(|session| session.token_hash()));
                 // Before anything is written: what is out of the table must not wait for the store
@@ -90,13 +101,60 @@ pub async fn keep_house(sessions: Sessions, store: Store, clock: Clock, shutdown
             tokio::task::yield_now().await;
         }
         sweeps = sweeps.wrapping_add(1);
-        if sweeps.is_multiple_of(SWEEPS_PER_WRITE) {
+        if sweeps.is_multiple_of(sweeps_per_write(&sessions)) {
             seen.extend(sessions.take_seen());
+        }
+        if sessions.is_shared() {
+            forget(&sessions, &store, &mut expired).await;
         }
         write(&store, &mut seen, &mut expired, SWEEP / 2).await;
     }
     seen.extend(sessions.take_seen());
     write(&store, &mut seen, &mut expired, LAST_WRITE).await;
+}
+
+/// Where other nodes go by what is written, it is never older than an eighth of the idle timeout.
+fn sweeps_per_write(sessions: &Sessions) -> u32 {
+    if !sessions.is_shared() {
+        return SWEEPS_PER_WRITE;
+    }
+    let eighth = sessions.limits().idle_timeout / 8;
+    let sweeps = u32::try_from(eighth.as_secs() / SWEEP.as_secs()).unwrap_or(u32::MAX);
+    sweeps.clamp(1, SWEEPS_PER_WRITE)
+}
+
+/// What ran out is taken out of the table, a part at a time; whether there is more. A session that
+/// was last seen on another node is still alive, and what it has open here goes on.
+async fn sweep(
+    sessions: &Sessions,
+    clock: &Clock,
+    ask_others: &AskOthers,
+) -> (Vec<Arc<Session>>, bool) {
+    let now = clock.now();
+    let (due, has_more) = sessions.due(now, AT_ONCE);
+    let mut over = Vec::new();
+    for session in due {
+        if sessions.is_shared() && session.open_exchanges() > 0 {
+            ask_others(session.token_hash()).await;
+        }
+        over.extend(sessions.remove_if_over(&session, now));
+    }
+    (over, has_more)
+}
+
+/// Forgets what ran out in a store that other nodes use, where it ran out for them, too. What fails is
+/// tried again with the next session that runs out: such a row opens nothing.
+async fn forget(sessions: &Sessions, store: &Store, expired: &mut Vec<TokenHash>) {
+    let limits = sessions.limits();
+    let now = store.clock().now();
+    let idle = std::mem::take(expired);
+    for piece in idle.chunks(PIECE) {
+        let (created, seen) = (now.minus(limits.lifetime), now.minus(limits.idle_timeout));
+        if let Err(fault) = store.forget_expired(created, piece, seen).await {
+            tracing::warn!(%fault, "could not forget sessions that ran out");
+            return;
+        }
+    }
 }
 
 /// Writes for so long; what is left, or fails, is tried again with the next write, as nothing of this was

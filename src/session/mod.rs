@@ -10,6 +10,7 @@ mod exchange;
 mod house;
 mod table;
 mod token;
+mod trust;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,10 +19,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 pub use self::device::device_name;
 pub use self::exchange::Exchange;
 use self::exchange::Register;
-pub use self::house::{keep_house, restore};
+pub use self::house::{AskOthers, keep_house, restore};
 use self::table::Holder;
 pub use self::table::Sessions;
 pub use self::token::Token;
+use self::trust::Trust;
 use crate::clock::Timestamp;
 use crate::config::SessionLimits;
 use crate::model::{FactorKind, Generation, SessionId, SessionRecord, TokenHash, User};
@@ -57,6 +59,12 @@ pub enum Ended {
     Idle,
     #[error("the session has reached its greatest age")]
     Expired,
+    /// Another node may know it.
+    #[error("the session is not known here")]
+    Unknown,
+    /// Nobody can say at this moment.
+    #[error("it can't be told whether the session is still alive")]
+    Untold,
 }
 
 impl Session {
@@ -103,6 +111,11 @@ impl Session {
         if !self.is_noted.load(Ordering::Relaxed) && !self.is_noted.swap(true, Ordering::AcqRel) {
             self.holder.seen().note(self.clone());
         }
+    }
+
+    /// It was seen at `at` by another node.
+    fn was_seen(&self, at: Timestamp) {
+        self.last_seen.fetch_max(at.millis(), Ordering::Relaxed);
     }
 
     /// When it runs out, unless it is used meanwhile.

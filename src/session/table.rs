@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::agenda::{Agenda, Seen};
-use super::{Ended, Session, exchange};
+use super::{Ended, Session, Trust, exchange};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecondFactor, SessionLimits};
 use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId};
@@ -32,6 +32,7 @@ struct Table {
     by_user: DashMap<UserId, Arc<Holder>, RandomState>,
     agenda: Agenda,
     seen: Arc<Seen>,
+    trust: Arc<Trust>,
     devices: Devices,
     terms: ArcSwap<Terms>,
     clock: Clock,
@@ -52,6 +53,7 @@ pub(super) struct Holder {
     // A handful: `max_per_user` at the most.
     sessions: Mutex<Vec<Arc<Session>>>,
     seen: Arc<Seen>,
+    trust: Arc<Trust>,
 }
 
 /// Half of a token's hash, which the session itself has whole: a million sessions are a million of
@@ -79,13 +81,24 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOST_DEVICES: usize = 1000;
 
 impl Sessions {
-    /// An empty table.
+    /// An empty table, for a gateway that has its store to itself.
     pub fn new(limits: SessionLimits, clock: Clock) -> Self {
+        Self::trusting(Trust::new(false), limits, clock)
+    }
+
+    /// An empty table of one of several nodes. It is not to be believed until it is told so, by
+    /// [`Sessions::trust_until`].
+    pub fn shared(limits: SessionLimits, clock: Clock) -> Self {
+        Self::trusting(Trust::new(true), limits, clock)
+    }
+
+    fn trusting(trust: Trust, limits: SessionLimits, clock: Clock) -> Self {
         Self(Arc::new(Table {
             by_token: DashMap::with_hasher_and_shard_amount(Default::default(), SHARDS),
             by_user: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
             agenda: Agenda::default(),
             seen: Arc::default(),
+            trust: Arc::new(trust),
             devices: Devices::default(),
             terms: ArcSwap::from_pointee(Terms {
                 limits,
@@ -123,11 +136,68 @@ impl Sessions {
     /// The session of a token, if it is alive.
     ///
     /// # Errors
-    /// Why it is not: also [`Ended::Revoked`] for a token that nobody knows.
+    /// Why it is not: also [`Ended::Unknown`] for a token that nobody here knows, or that nobody has
+    /// shown here for too long, though perhaps on another node, and [`Ended::Untold`] when the table is
+    /// not to be believed.
     pub fn find(&self, token: &TokenHash, now: Timestamp) -> Result<Arc<Session>, Ended> {
-        let session = self.of_token(token).ok_or(Ended::Revoked)?;
-        self.check(&session, now)?;
-        Ok(session)
+        if !self.0.trust.holds(now) {
+            return Err(Ended::Untold);
+        }
+        let found = self.of_token(token).ok_or(Ended::Revoked);
+        let checked = found.and_then(|session| self.check(&session, now).map(|()| session));
+        match checked {
+            Err(Ended::Revoked | Ended::Idle) if self.is_shared() => Err(Ended::Unknown),
+            checked => checked,
+        }
+    }
+
+    /// Whether other nodes have tables over the same store.
+    pub fn is_shared(&self) -> bool {
+        self.0.trust.is_shared()
+    }
+
+    /// The table is to be believed until then.
+    pub fn trust_until(&self, until: Timestamp) {
+        self.0.trust.move_on(until);
+    }
+
+    /// Until when the table is to be believed.
+    pub fn trusted_until(&self) -> Timestamp {
+        self.0.trust.until()
+    }
+
+    /// Cuts everything that is open under any session, if the table is no longer to be believed: it may
+    /// belong to one that was ended on another node. How many exchanges ended; `None` if there was
+    /// nothing to do.
+    pub async fn cut_what_is_untold(&self) -> Option<usize> {
+        if !self.0.trust.fence(self.0.clock.now()) {
+            return None;
+        }
+        let sessions = self.0.by_token.iter();
+        let open = sessions.filter(|entry| entry.open_exchanges() > 0);
+        let open: Vec<_> = open.map(|entry| Arc::clone(&entry)).collect();
+        Some(self.cut(&open).await)
+    }
+
+    /// Takes in a session that another node has made, or learns when it was last seen there. Only
+    /// between two readings of what was ended.
+    pub fn learn(&self, record: &SessionRecord, user: User) {
+        match self.of_token(&record.token) {
+            Some(known) => known.was_seen(record.last_seen),
+            None => drop(self.admit(record, user)),
+        }
+    }
+
+    /// Forgets every session: they are closed and what is open under them is to be cut. Generations
+    /// stay known.
+    pub fn forget_all(&self) -> Vec<Arc<Session>> {
+        let all: Vec<_> = self
+            .0
+            .by_token
+            .iter()
+            .map(|entry| entry.token_hash())
+            .collect();
+        all.iter().filter_map(|token| self.remove(token)).collect()
     }
 
     fn of_token(&self, token: &TokenHash) -> Option<Arc<Session>> {
@@ -249,28 +319,52 @@ impl Sessions {
         self.0.by_token.len()
     }
 
-    /// Looks at up to `most` sessions that may have run out by `now`, and takes out those that have;
-    /// whether there are more to look at.
-    pub(super) fn sweep(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
-        let terms = self.0.terms.load_full();
+    /// Up to `most` sessions that may have run out by `now`, and have to be looked at; whether there are
+    /// more.
+    pub(super) fn due(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
         let due = self.0.agenda.take_due(now, most);
         let has_more = due.len() == most;
-        let over = due.into_iter().filter_map(|key| {
-            // It may have been ended meanwhile.
-            let session = self.0.by_token.get(&key).map(|found| Arc::clone(&found))?;
-            if self.check(&session, now).is_err() {
-                return self.remove(&session.token_hash());
+        // It may have been ended meanwhile.
+        let there = |key| self.0.by_token.get(&key).map(|found| Arc::clone(&found));
+        let there: Vec<_> = due.into_iter().filter_map(there).collect();
+        let terms = self.0.terms.load_full();
+        let over = there.into_iter().filter(|session| {
+            let is_over = self.check(session, now).is_err();
+            if !is_over {
+                self.look_later(session, &terms.limits, now);
             }
-            let next = session.runs_out(&self.limits());
-            self.0.agenda.note(key, next.max(now.plus(SECOND)));
-            None
+            is_over
         });
         let over = over.collect();
-        // They changed meanwhile: what was put back was looked at by the old ones.
-        if !Arc::ptr_eq(&terms, &self.0.terms.load()) {
+        self.look_again_unless(&terms);
+        (over, has_more)
+    }
+
+    /// Takes a session out if it has run out by `now`; else it is looked at again when it may have.
+    pub(super) fn remove_if_over(
+        &self,
+        session: &Arc<Session>,
+        now: Timestamp,
+    ) -> Option<Arc<Session>> {
+        let terms = self.0.terms.load_full();
+        if self.check(session, now).is_err() {
+            return self.remove(&session.token_hash());
+        }
+        self.look_later(session, &terms.limits, now);
+        self.look_again_unless(&terms);
+        None
+    }
+
+    /// Terms that changed meanwhile: what was put back was looked at by the old ones.
+    fn look_again_unless(&self, terms: &Arc<Terms>) {
+        if !Arc::ptr_eq(terms, &self.0.terms.load()) {
             self.0.agenda.bring_forward();
         }
-        (over, has_more)
+    }
+
+    fn look_later(&self, session: &Session, limits: &SessionLimits, now: Timestamp) {
+        let next = session.runs_out(limits).max(now.plus(SECOND));
+        self.0.agenda.note(Key::of(&session.token_hash()), next);
     }
 
     /// Takes the sessions that were used since this was last asked.
@@ -288,6 +382,7 @@ impl Sessions {
                 generation: AtomicI64::new(generation.number()),
                 sessions: Mutex::default(),
                 seen: self.0.seen.clone(),
+                trust: self.0.trust.clone(),
             })
         });
         Arc::clone(&entry)
@@ -301,6 +396,10 @@ impl Holder {
 
     pub(super) fn seen(&self) -> &Seen {
         &self.seen
+    }
+
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// A panic while holding the lock leaves the map whole, so poisoning tells nothing.

@@ -15,7 +15,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::change::BeginAgain;
 use super::seal::Seal;
-use super::{Store, StoreError, failed, schema};
+use super::{Store, StoreError, failed, sqlite};
 use crate::clock::Clock;
 use crate::config::KeySource;
 use crate::model::{Action, Actor, Event};
@@ -157,16 +157,16 @@ async fn made_ready(
         .await
         .map_err(|fault| copy("restore", backup, fault))?;
     let seal = Seal::load(key, data_dir, false)?;
-    let (writer, readers) = schema::open(draft).await?;
+    let engine = sqlite::open(draft).await?;
     let store = Store {
-        writer,
-        readers,
+        engine,
+        server: None,
         seal,
         clock,
         metrics: Metrics::default(),
     };
     let ready = async {
-        if !schema::is_as_it_should_be(&store.readers).await? {
+        if !sqlite::is_as_it_should_be(&store.engine).await? {
             return Err(copy(
                 "restore",
                 backup,

@@ -4,6 +4,7 @@
 //! is set, a link that is made and a sign-in that is whole forget their counts in their transaction.
 
 use super::change::Desk;
+use super::statement::sql;
 use super::{Store, StoreError, failed};
 use crate::clock::Timestamp;
 use crate::model::{Action, Actor, Event, Guess, UserId, UserName};
@@ -28,21 +29,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub async fn failures(&self) -> Result<Vec<Failures>, StoreError> {
-        type Row = (i64, String, u32, i64, u32, bool);
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT user_id, guess, failed, window_ends, in_a_row, locked FROM failures",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed("reading failed sign-ins"))?;
+        type Row = (i64, String, i64, i64, i64, bool);
+        let rows: Vec<Row> =
+            sql("SELECT user_id, guess, failed, window_ends, in_a_row, locked FROM failures")
+                .all(&self.engine)
+                .await
+                .map_err(failed("reading failed sign-ins"))?;
         let known = |(user, guess, failed, ends, in_a_row, locked): Row| {
             let all = [Guess::Password, Guess::Code];
             Some(Failures {
                 user: UserId(user),
                 guess: all.into_iter().find(|one| one.as_str() == guess)?,
-                failed,
+                failed: u32::try_from(failed).unwrap_or(u32::MAX),
                 window_ends: Timestamp::from_millis(ends),
-                in_a_row,
+                in_a_row: u32::try_from(in_a_row).unwrap_or(u32::MAX),
                 locked,
             })
         };
@@ -55,35 +55,29 @@ impl Store {
     /// [`StoreError::Failed`]; nothing is changed then.
     pub async fn keep_failures(&self, counts: &[Failures]) -> Result<(), StoreError> {
         let doing = "writing failed sign-ins";
-        let mut transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed(doing))?;
-        let mut desk = Desk::new(&mut transaction, &self.seal, self.clock.now());
+        let mut work = self.engine.begin().await.map_err(failed(doing))?;
+        let mut desk = Desk::new(&mut work, &self.seal, self.clock.now());
         for count in counts {
             desk.keep_failures(count).await?;
         }
-        transaction.commit().await.map_err(failed(doing))
+        work.commit().await.map_err(failed(doing))
     }
 }
 
 impl Desk<'_> {
     async fn keep_failures(&mut self, count: &Failures) -> Result<(), StoreError> {
         let doing = "writing failed sign-ins";
-        let before: Option<(String, bool)> = sqlx::query_as(
-            "SELECT name, coalesce(locked, 0) FROM users
-             LEFT JOIN failures ON user_id = id AND guess = $2 WHERE id = $1",
-        )
+        let before: Option<(String, bool)> = sql("SELECT name, coalesce(locked, FALSE) FROM users
+             LEFT JOIN failures ON user_id = id AND guess = $2 WHERE id = $1")
         .bind(count.user.0)
         .bind(count.guess.as_str())
-        .fetch_optional(self.connection())
+        .maybe(self.connection())
         .await
         .map_err(failed(doing))?;
         let Some((name, was_locked)) = before else {
             return Ok(()); // Removed meanwhile.
         };
-        sqlx::query(
+        sql(
             "INSERT INTO failures (user_id, guess, failed, window_ends, in_a_row, locked)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (user_id, guess) DO UPDATE SET failed = excluded.failed,
@@ -96,7 +90,7 @@ impl Desk<'_> {
         .bind(count.window_ends.millis())
         .bind(count.in_a_row)
         .bind(count.locked)
-        .execute(self.connection())
+        .run(self.connection())
         .await
         .map_err(failed(doing))?;
         match UserName::parse(&name) {
@@ -112,9 +106,9 @@ impl Desk<'_> {
 
     /// Forgets every failure of a user, whom somebody with the right to do so lets in anew.
     pub(super) async fn forget_failures(&mut self, user: UserId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM failures WHERE user_id = $1")
+        sql("DELETE FROM failures WHERE user_id = $1")
             .bind(user.0)
-            .execute(self.connection())
+            .run(self.connection())
             .await
             .map(drop)
             .map_err(failed("forgetting failed sign-ins"))
@@ -122,9 +116,9 @@ impl Desk<'_> {
 
     /// A whole sign-in ends the row of failures, but not the window.
     pub(super) async fn end_the_row(&mut self, user: UserId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE failures SET in_a_row = 0, locked = 0 WHERE user_id = $1")
+        sql("UPDATE failures SET in_a_row = 0, locked = FALSE WHERE user_id = $1")
             .bind(user.0)
-            .execute(self.connection())
+            .run(self.connection())
             .await
             .map(drop)
             .map_err(failed("ending a row of failed sign-ins"))

@@ -6,14 +6,22 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
 use super::seal::{self, Seal};
-use super::{DATABASE, StoreError, guard, schema};
-use crate::config::KeySource;
+use super::{DATABASE, StoreError, guard, postgres, sqlite};
+use crate::config::{KeySource, Place, Storage};
 
-/// Whether a gateway could start on the store in `data_dir`; `false` where there is none yet.
+/// Whether a gateway could start on the store; `false` where there is none yet.
 ///
 /// # Errors
-/// As [`super::Store::open_under`].
-pub async fn look(data_dir: &Path, key: &KeySource) -> Result<bool, StoreError> {
+/// As [`super::Store::open_at`].
+pub async fn look(storage: &Storage, data_dir: &Path) -> Result<bool, StoreError> {
+    let key = &storage.master_key;
+    if let Place::Shared(server) = &storage.place {
+        let Some(word) = postgres::look(server).await? else {
+            return Ok(false);
+        };
+        Seal::load(key, data_dir, false)?.is_the_one(&word)?;
+        return Ok(true);
+    }
     let path = data_dir.join(DATABASE);
     if !path.exists() {
         if *key != KeySource::DataDir {
@@ -35,7 +43,7 @@ pub async fn look(data_dir: &Path, key: &KeySource) -> Result<bool, StoreError> 
         .await
         .map_err(cannot_open)?;
     let sealed = seal::word_of(&mut connection).await.map_err(cannot_open)?;
-    schema::is_known(&path, &mut connection).await?;
+    sqlite::is_known(&path, &mut connection).await?;
     connection.close().await.map_err(cannot_open)?;
     sealed.map_or(Ok(()), |word| seal.is_the_one(&word))?;
     Ok(true)

@@ -9,34 +9,52 @@
 
 pub mod change;
 mod copy;
+mod engine;
 mod failures;
+mod feed;
 mod guard;
+mod guesses;
 mod look;
+mod moving;
+mod node;
+mod postgres;
 mod read;
 mod schema;
 mod seal;
+mod sessions;
+mod sign_ins;
+mod sqlite;
+mod statement;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sqlx::SqlitePool;
+use sqlx::PgPool;
 
 use self::change::{Change, Desk};
 pub use self::copy::{back_up, restore};
+use self::engine::{Engine, Work};
 pub use self::failures::Failures;
+pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Origin, Subject, Tag};
+pub use self::guesses::{Bound, GuessKey, Guessed};
 pub use self::look::look;
+pub use self::moving::{Moved, move_to};
+pub use self::node::{Card, NodeId, NodeRow};
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
-use crate::clock::{Clock, Timestamp};
-use crate::config::KeySource;
-use crate::model::{Event, Generation, TokenHash};
+pub use self::sessions::Wanted;
+pub use self::sign_ins::{HalfSignIn, SignIn};
+use crate::clock::Clock;
+use crate::config::{KeySource, Place, Server, Storage};
+use crate::model::Event;
 use crate::telemetry::Metrics;
 
-/// The database of one gateway. Cheap to clone.
+/// The database of a gateway, or of several. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    engine: Engine,
+    /// Where further connections are made to; `None` for the embedded engine.
+    server: Option<Server>,
     seal: Seal,
     clock: Clock,
     metrics: Metrics,
@@ -46,6 +64,8 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Committed<T> {
     outcome: T,
+    /// The number under which other nodes are told of it.
+    told: Option<FeedNumber>,
 }
 
 /// Why the store did not do it.
@@ -53,17 +73,27 @@ pub struct Committed<T> {
 pub enum StoreError {
     #[error("can't open the database {}: {cause}; see that the folder is writable and the file is a Portcullis database, or restore a backup", path.display())]
     Open { path: PathBuf, cause: sqlx::Error },
-    #[error("can't bring the database {} to this version: {cause}", path.display())]
+    #[error("can't bring the database {place} to this version: {cause}")]
     Migrate {
-        path: PathBuf,
+        place: String,
         cause: sqlx::migrate::MigrateError,
     },
-    #[error("the database {} is of a newer Portcullis (version {version} of its tables, this program knows {known}); start the newer program, or restore a backup from before it", path.display())]
+    #[error(
+        "the database {place} is of a newer Portcullis (version {version} of its tables, this program knows {known}); start the newer program, or restore a backup from before it"
+    )]
     Newer {
-        path: PathBuf,
+        place: String,
         version: i64,
         known: i64,
     },
+    #[error(
+        "can't connect to {place}: {cause}; see that the server runs, lets this user in, and has this database"
+    )]
+    Connect { place: String, cause: String },
+    #[error("{place} can't be used: {why}")]
+    Unfit { place: String, why: String },
+    #[error("this needs the embedded store, and the configuration names a server; {0}")]
+    NotEmbedded(&'static str),
     #[error("{} can be read or changed by other users (mode {mode:o}); take that away with: chmod 600 {}", path.display(), path.display())]
     Exposed { path: PathBuf, mode: u32 },
     #[error("the master key: {0}")]
@@ -99,25 +129,37 @@ pub enum StoreError {
     CodeSpent,
     #[error("there is a second factor already")]
     FactorExists,
+    #[error("the sign-in is over")]
+    SignInOver,
     #[error("the password, role or state of the user has changed meanwhile")]
     Stale,
 }
 
 impl Store {
-    /// Opens the database in `data_dir`, making it and the master key when both are missing.
+    /// Opens the embedded database in `data_dir`, making it and the master key when both are missing.
     ///
     /// # Errors
     /// [`StoreError::Open`] when the file can't be opened or is no database (it is never made anew),
-    /// [`StoreError::Key`] when the master key is missing, unreadable or another one.
+    /// [`StoreError::Key`] when the master key is missing, unreadable or another one,
+    /// [`StoreError::Exposed`] when others can read what is to be kept from them.
     pub async fn open(data_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
-        Self::open_under(&KeySource::DataDir, data_dir, clock).await
+        Self::open_embedded(&KeySource::DataDir, data_dir, clock).await
     }
 
-    /// The same under a master key from elsewhere.
+    /// Opens what the configuration names. The time of a server is the time of all its nodes.
     ///
     /// # Errors
-    /// As [`Store::open`]; [`StoreError::Exposed`] when others can read what is to be kept from them.
-    pub async fn open_under(
+    /// As [`Store::open`]; [`StoreError::Connect`] and [`StoreError::Unfit`] for a server.
+    pub async fn open_at(storage: &Storage, data_dir: &Path) -> Result<Self, StoreError> {
+        match &storage.place {
+            Place::Embedded => {
+                Self::open_embedded(&storage.master_key, data_dir, Clock::system()).await
+            }
+            Place::Shared(server) => Self::open_shared(server, &storage.master_key, data_dir).await,
+        }
+    }
+
+    async fn open_embedded(
         key: &KeySource,
         data_dir: &Path,
         clock: Clock,
@@ -125,16 +167,46 @@ impl Store {
         let path = data_dir.join(DATABASE);
         guard::only_mine(&path)?;
         let seal = Seal::load(key, data_dir, !path.exists())?;
-        let (writer, readers) = schema::open(&path).await?;
         let store = Self {
-            writer,
-            readers,
+            engine: sqlite::open(&path).await?,
+            server: None,
             seal,
             clock,
             metrics: Metrics::default(),
         };
         store.check_seal().await?;
         Ok(store)
+    }
+
+    async fn open_shared(
+        server: &Server,
+        key: &KeySource,
+        data_dir: &Path,
+    ) -> Result<Self, StoreError> {
+        let pool = postgres::open(server).await?;
+        let now = postgres::time(&pool).await?;
+        let engine = Engine::Postgres(pool);
+        let sealed = seal::word_of(&engine).await;
+        let is_new = sealed.map_err(failed("reading the seal check"))?.is_none();
+        let store = Self {
+            engine,
+            server: Some(server.clone()),
+            seal: Seal::load(key, data_dir, is_new)?,
+            clock: Clock::set_to(now),
+            metrics: Metrics::default(),
+        };
+        store.check_seal().await?;
+        Ok(store)
+    }
+
+    /// What time it is for everything that is kept here.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether other nodes work on it too.
+    pub fn is_shared(&self) -> bool {
+        self.engine.is_shared()
     }
 
     /// The same, with its changes counted there.
@@ -154,59 +226,54 @@ impl Store {
         change: C,
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
-        let (now, asked) = (self.clock.now(), Instant::now());
-        let mut transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
+        let asked = Instant::now();
+        let mut work = self
+            .engine
+            .begin()
             .await
             .map_err(failed("beginning a change"))?;
-        let mut desk = Desk::new(&mut transaction, &self.seal, now);
+        match self.write(&mut work, change, event).await {
+            Ok(committed) => {
+                work.commit().await.map_err(failed("committing a change"))?;
+                self.metrics.store_change(asked.elapsed());
+                Ok(committed)
+            }
+            Err(fault) => {
+                work.undo().await;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn write<C: Change>(
+        &self,
+        work: &mut Work,
+        change: C,
+        event: Event,
+    ) -> Result<Committed<C::Outcome>, StoreError> {
+        let mut desk = Desk::new(work, &self.seal, self.clock.now());
         desk.admit(&event.actor).await?;
         let outcome = change.apply(&mut desk).await?;
         desk.record(&event).await?;
-        transaction
-            .commit()
-            .await
-            .map_err(failed("committing a change"))?;
-        self.metrics.store_change(asked.elapsed());
-        Ok(Committed { outcome })
+        let told = desk.send().await?;
+        Ok(Committed { outcome, told })
     }
 
-    /// Writes when sessions were last seen, and forgets those that have expired.
-    ///
-    /// Only what still has its generation is written: a session that was ended meanwhile stays ended
-    /// (CVE-2025-32441).
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`]; nothing is changed then.
-    pub async fn tidy_sessions(
-        &self,
-        seen: &[(TokenHash, Generation, Timestamp)],
-        expired: &[TokenHash],
-    ) -> Result<(), StoreError> {
-        let doing = "writing when sessions were last seen";
-        let mut transaction = self
-            .writer
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed(doing))?;
-        for (token, generation, at) in seen {
-            sqlx::query("UPDATE sessions SET last_seen = $3 WHERE token = $1 AND generation = $2")
-                .bind(token.0.as_slice())
-                .bind(generation.number())
-                .bind(at.millis())
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed(doing))?;
+    /// Writes a change that is nothing to tell of.
+    pub(crate) async fn settle<C: Change>(&self, change: C) -> Result<(), StoreError> {
+        let doing = "writing what was found";
+        let mut work = self.engine.begin().await.map_err(failed(doing))?;
+        let mut desk = Desk::new(&mut work, &self.seal, self.clock.now());
+        change.apply(&mut desk).await?;
+        work.commit().await.map_err(failed(doing))
+    }
+
+    /// The pool of a shared store.
+    fn pool(&self) -> Option<&PgPool> {
+        match &self.engine {
+            Engine::Sqlite { .. } => None,
+            Engine::Postgres(pool) => Some(pool),
         }
-        for token in expired {
-            sqlx::query("DELETE FROM sessions WHERE token = $1")
-                .bind(token.0.as_slice())
-                .execute(&mut *transaction)
-                .await
-                .map_err(failed(doing))?;
-        }
-        transaction.commit().await.map_err(failed(doing))
     }
 
     /// A key for the hidden field of forms: the same after a restart, and not in the database.
@@ -214,10 +281,14 @@ impl Store {
         self.seal.derived_key("forms")
     }
 
+    /// A key by which the names of nobody are counted: nobody can choose names that share a counter.
+    pub fn name_key(&self) -> [u8; 32] {
+        self.seal.derived_key("names")
+    }
+
     /// Closes the database in good order.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        self.engine.close().await;
     }
 }
 
@@ -225,6 +296,11 @@ impl<T> Committed<T> {
     /// What the change brought about.
     pub fn outcome(&self) -> &T {
         &self.outcome
+    }
+
+    /// The number under which other nodes are told of what was ended by it.
+    pub fn told(&self) -> Option<FeedNumber> {
+        self.told
     }
 
     /// The same, given away.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::change::totp_place;
+use super::statement::sql;
 use super::{Store, StoreError, failed};
 use crate::clock::Timestamp;
 use crate::model::{
@@ -110,20 +111,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`], [`StoreError::Unreadable`]; so for every read.
     pub async fn user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
-        let row: Option<UserRow> = sqlx::query_as(
-            "SELECT id, name, role, email, disabled, generation FROM users WHERE name = $1",
-        )
-        .bind(name.as_str())
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(failed("looking up a user"))?;
+        let row: Option<UserRow> =
+            sql("SELECT id, name, role, email, disabled, generation FROM users WHERE name = $1")
+                .bind(name.as_str())
+                .maybe(&self.engine)
+                .await
+                .map_err(failed("looking up a user"))?;
         row.map(user).transpose()
     }
 
     /// Whether the store answers at all.
     pub async fn answers(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1 FROM users LIMIT 1")
-            .fetch_optional(&self.readers)
+        sql("SELECT id FROM users LIMIT 1")
+            .maybe::<(i64,)>(&self.engine)
             .await
             .map(drop)
             .map_err(failed("asking whether it answers"))
@@ -144,13 +144,13 @@ impl Store {
             i64,
         );
         // One statement reads one moment: password and generation belong together (promise 2).
-        let row: Option<Row> = sqlx::query_as(
+        let row: Option<Row> = sql(
             "SELECT id, name, role, email, disabled, generation, password, secret, last_step,
                     (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id)
              FROM users LEFT JOIN totp_factors ON totp_factors.user_id = id WHERE name = $1",
         )
         .bind(name.as_str())
-        .fetch_optional(&self.readers)
+        .maybe(&self.engine)
         .await
         .map_err(failed("looking up a sign-in"))?;
         let Some((id, name, role, email, disabled, generation, password, secret, step, codes)) =
@@ -177,14 +177,12 @@ impl Store {
     /// The link of this hash, while it is alive.
     pub async fn setup_link(&self, hash: &[u8; 32]) -> Result<Option<SetupLink>, StoreError> {
         type Row = (i64, String, String, Option<String>, bool, i64, i64);
-        let row: Option<Row> = sqlx::query_as(
-            "SELECT id, name, role, email, disabled, generation, expires
+        let row: Option<Row> = sql("SELECT id, name, role, email, disabled, generation, expires
              FROM users JOIN setup_links ON setup_links.user_id = id
-             WHERE hash = $1 AND expires > $2 AND disabled = 0",
-        )
+             WHERE hash = $1 AND expires > $2 AND NOT disabled")
         .bind(hash.as_slice())
         .bind(self.clock.now().millis())
-        .fetch_optional(&self.readers)
+        .maybe(&self.engine)
         .await
         .map_err(failed("looking up a set-up link"))?;
         row.map(|(id, name, role, email, disabled, generation, expires)| {
@@ -198,30 +196,28 @@ impl Store {
 
     /// The management token of this hash, also when it has expired.
     pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<ManagementToken>, StoreError> {
-        let row: Option<TokenRow> =
-            sqlx::query_as("SELECT name, scopes, expires FROM tokens WHERE hash = $1")
-                .bind(hash.as_slice())
-                .fetch_optional(&self.readers)
-                .await
-                .map_err(failed("looking up a token"))?;
+        let row: Option<TokenRow> = sql("SELECT name, scopes, expires FROM tokens WHERE hash = $1")
+            .bind(hash.as_slice())
+            .maybe(&self.engine)
+            .await
+            .map_err(failed("looking up a token"))?;
         row.map(token).transpose()
     }
 
     /// The passwords before the current one that are remembered, as PHC strings.
     pub async fn past_passwords(&self, user: UserId) -> Result<Vec<Secret<String>>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT password FROM past_passwords WHERE user_id = $1")
-                .bind(user.0)
-                .fetch_all(&self.readers)
-                .await
-                .map_err(failed("reading past passwords"))?;
+        let rows: Vec<(String,)> = sql("SELECT password FROM past_passwords WHERE user_id = $1")
+            .bind(user.0)
+            .all(&self.engine)
+            .await
+            .map_err(failed("reading past passwords"))?;
         Ok(rows.into_iter().map(|(phc,)| Secret::new(phc)).collect())
     }
 
     /// Everybody, by name.
     pub async fn people(&self) -> Result<Vec<Person>, StoreError> {
-        let rows: Vec<PersonRow> = sqlx::query_as(concat!(person_columns!(), " ORDER BY name"))
-            .fetch_all(&self.readers)
+        let rows: Vec<PersonRow> = sql(concat!(person_columns!(), " ORDER BY name"))
+            .all(&self.engine)
             .await
             .map_err(failed("listing users"))?;
         rows.into_iter().map(person).collect()
@@ -229,9 +225,9 @@ impl Store {
 
     /// One user as lists show one.
     pub async fn person(&self, name: &UserName) -> Result<Option<Person>, StoreError> {
-        let row: Option<PersonRow> = sqlx::query_as(concat!(person_columns!(), " WHERE name = $1"))
+        let row: Option<PersonRow> = sql(concat!(person_columns!(), " WHERE name = $1"))
             .bind(name.as_str())
-            .fetch_optional(&self.readers)
+            .maybe(&self.engine)
             .await
             .map_err(failed("looking up a user"))?;
         row.map(person).transpose()
@@ -239,11 +235,10 @@ impl Store {
 
     /// Every management token, by name, also those that have expired.
     pub async fn tokens(&self) -> Result<Vec<ManagementToken>, StoreError> {
-        let rows: Vec<TokenRow> =
-            sqlx::query_as("SELECT name, scopes, expires FROM tokens ORDER BY name")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(failed("listing tokens"))?;
+        let rows: Vec<TokenRow> = sql("SELECT name, scopes, expires FROM tokens ORDER BY name")
+            .all(&self.engine)
+            .await
+            .map_err(failed("listing tokens"))?;
         rows.into_iter().map(token).collect()
     }
 
@@ -253,9 +248,9 @@ impl Store {
         take: impl FnMut(SessionRecord, Arc<User>),
     ) -> Result<(), StoreError> {
         let users = self.enabled_users().await?;
-        let range = sqlx::query_as("SELECT min(rowid) - 1, max(rowid) FROM sessions");
+        let range = sql("SELECT min(rowid) - 1, max(rowid) FROM sessions");
         let (first, last): (Option<i64>, Option<i64>) = range
-            .fetch_one(&self.readers)
+            .one(&self.engine)
             .await
             .map_err(failed("restoring sessions"))?;
         let (next, last) = (AtomicI64::new(first.unwrap_or(0)), last.unwrap_or(0));
@@ -284,11 +279,11 @@ impl Store {
     }
 
     async fn enabled_users(&self) -> Result<HashMap<UserId, Arc<User>>, StoreError> {
-        let lines: (Option<String>,) = sqlx::query_as(
+        let lines: (Option<String>,) = sql(
             "SELECT group_concat(printf('%d %s %s %d %s', id, name, role, generation, email), char(10))
-             FROM users WHERE disabled = 0",
+             FROM users WHERE NOT disabled",
         )
-        .fetch_one(&self.readers)
+        .one(&self.engine)
         .await
         .map_err(failed("restoring sessions"))?;
         let lines = lines.0.unwrap_or_default();
@@ -302,14 +297,14 @@ impl Store {
     /// The sessions of these row ids, a line each. A row of the driver costs ten times what it costs to
     /// read it, and there may be a million.
     async fn session_lines(&self, after: i64, to: i64) -> Result<String, StoreError> {
-        let lines: (Option<String>,) = sqlx::query_as(
+        let lines: (Option<String>,) = sql(
             "SELECT group_concat(printf('%d %s %s %d %d %d %s %s %s', user_id, hex(token), id,
                         generation, created, last_seen, address, second_factor, device), char(10))
              FROM sessions WHERE rowid > $1 AND rowid <= $2",
         )
         .bind(after)
         .bind(to)
-        .fetch_one(&self.readers)
+        .one(&self.engine)
         .await
         .map_err(failed("restoring sessions"))?;
         Ok(lines.0.unwrap_or_default())
@@ -317,13 +312,11 @@ impl Store {
 
     /// The audit list after entry `after`, oldest first, at the most `limit` entries.
     pub async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<AuditRow> = sqlx::query_as(
-            "SELECT seq, at, actor, action, subject, detail FROM audit
-             WHERE seq > $1 ORDER BY seq LIMIT $2",
-        )
+        let rows: Vec<AuditRow> = sql("SELECT seq, at, actor, action, subject, detail FROM audit
+             WHERE seq > $1 ORDER BY seq LIMIT $2")
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.readers)
+        .all(&self.engine)
         .await
         .map_err(failed("reading the audit list"))?;
         Ok(rows.into_iter().map(audit_entry).collect())
@@ -335,13 +328,11 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<AuditRow> = sqlx::query_as(
-            "SELECT seq, at, actor, action, subject, detail FROM audit
-             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
-        )
+        let rows: Vec<AuditRow> = sql("SELECT seq, at, actor, action, subject, detail FROM audit
+             WHERE seq < $1 ORDER BY seq DESC LIMIT $2")
         .bind(before.unwrap_or(i64::MAX))
         .bind(limit)
-        .fetch_all(&self.readers)
+        .all(&self.engine)
         .await
         .map_err(failed("reading the audit list"))?;
         Ok(rows.into_iter().map(audit_entry).collect())
@@ -361,7 +352,9 @@ fn audit_entry((seq, at, actor, action, subject, detail): AuditRow) -> AuditEntr
     }
 }
 
-fn user((id, name, role, email, disabled, generation): UserRow) -> Result<User, StoreError> {
+pub(super) fn user(
+    (id, name, role, email, disabled, generation): UserRow,
+) -> Result<User, StoreError> {
     Ok(User {
         id: UserId(id),
         name: read_as::<UserName>(&name)?,
@@ -449,7 +442,9 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-fn read_as<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {
+pub(super) fn read_as<T: std::str::FromStr<Err: std::fmt::Display>>(
+    text: &str,
+) -> Result<T, StoreError> {
     text.parse()
         .map_err(|fault| StoreError::Unreadable(format!("{text:?}: {fault}")))
 }

@@ -1,104 +1,17 @@
-//! Opening the database file and bringing it to this version.
+//! The versions of the tables, and how a database is brought to the latest.
 
-use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::fmt::Display;
 
+use sqlx::SqlStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, SqlStr, SqliteConnection, SqlitePool};
 
-use super::{StoreError, failed};
+use super::StoreError;
 
-/// Each version of the tables: number, name, text. Only ever added to.
-const VERSIONS: &[(i64, &str, &str)] = &[
-    (1, "init", include_str!("migrations/0001_init.sql")),
-    (2, "history", include_str!("migrations/0002_history.sql")),
-    (3, "failures", include_str!("migrations/0003_failures.sql")),
-];
+/// A version of the tables: its number, its name, and the text that makes it of the one before.
+pub(super) type Version = (i64, &'static str, &'static str);
 
-/// How many connections read beside the one that writes.
-const READERS: u32 = 4;
-
-/// Opens writer and readers.
-pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreError> {
-    let cannot_open = |cause| StoreError::Open {
-        path: path.to_owned(),
-        cause,
-    };
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(5))
-        .foreign_keys(true)
-        .pragma("trusted_schema", "OFF");
-    make_file(path).map_err(|cause| cannot_open(sqlx::Error::Io(cause)))?;
-    let writer = pool(1)
-        .connect_with(options.clone())
-        .await
-        .map_err(cannot_open)?;
-    migrate(path, &writer).await?;
-    let readers = pool(READERS)
-        .connect_with(options.pragma("query_only", "ON"))
-        .await
-        .map_err(cannot_open)?;
-    Ok((writer, readers))
-}
-
-/// A missing database is made for its owner alone; SQLite gives the files beside it the same mode.
-fn make_file(path: &Path) -> std::io::Result<()> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
-}
-
-/// Connections to a file have no reason to be closed and made again.
-fn pool(size: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(size)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_release(|connection, _| Box::pin(is_out_of_its_transaction(connection)))
-}
-
-/// Whether a connection may be used again. When a disk is full, SQLite itself rolls back, and the
-/// driver, whose own rollback then fails, counts a transaction that is no more: every later change
-/// on that connection would be refused for ever.
-async fn is_out_of_its_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // A rollback may still be in the queue; this comes after it.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
-}
-
-/// Whether tables, indexes and all else are exactly what [`VERSIONS`] make.
-pub(super) async fn is_as_it_should_be(pool: &SqlitePool) -> Result<bool, StoreError> {
-    let doing = "comparing the tables";
-    let options = SqliteConnectOptions::new().in_memory(true);
-    let fresh = self::pool(1).connect_with(options).await;
-    let fresh = fresh.map_err(failed(doing))?;
-    migrate(Path::new(":memory:"), &fresh).await?;
-    let what = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name";
-    type Item = (String, String, String, Option<String>);
-    let found: Vec<Item> = sqlx::query_as(what)
-        .fetch_all(pool)
-        .await
-        .map_err(failed(doing))?;
-    let wanted: Vec<Item> = sqlx::query_as(what)
-        .fetch_all(&fresh)
-        .await
-        .map_err(failed(doing))?;
-    fresh.close().await;
-    Ok(found == wanted)
-}
-
-async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
-    let migrations = VERSIONS
+pub(super) fn migrations(versions: &'static [Version]) -> Migrator {
+    let migrations = versions
         .iter()
         .map(|&(version, name, text)| {
             let kind = MigrationType::Simple;
@@ -106,43 +19,29 @@ async fn migrate(path: &Path, writer: &SqlitePool) -> Result<(), StoreError> {
         })
         .collect();
     Migrator::with_migrations(migrations)
-        .run(writer)
-        .await
-        .map_err(|cause| match cause {
-            // It was brought to a version that is not in the list.
-            MigrateError::VersionMissing(version) => newer(path, version),
-            cause => StoreError::Migrate {
-                path: path.to_owned(),
-                cause,
-            },
-        })
 }
 
-/// Whether the tables are of a version that this program knows.
-pub(super) async fn is_known(
-    path: &Path,
-    connection: &mut SqliteConnection,
-) -> Result<(), StoreError> {
-    let version = sqlx::query_as("SELECT max(version) FROM _sqlx_migrations");
-    let (version,): (Option<i64>,) = version
-        .fetch_one(connection)
-        .await
-        .map_err(failed("reading the version of the tables"))?;
-    match version {
-        Some(version) if version > latest() => Err(newer(path, version)),
-        _ => Ok(()),
+/// Why the database at `place` could not be brought to the latest version.
+pub(super) fn not_migrated(
+    cause: MigrateError,
+    place: &dyn Display,
+    versions: &[Version],
+) -> StoreError {
+    match cause {
+        // It was brought to a version that is not in the list.
+        MigrateError::VersionMissing(version) => StoreError::Newer {
+            place: place.to_string(),
+            version,
+            known: latest(versions),
+        },
+        cause => StoreError::Migrate {
+            place: place.to_string(),
+            cause,
+        },
     }
 }
 
-fn newer(path: &Path, version: i64) -> StoreError {
-    StoreError::Newer {
-        path: path.to_owned(),
-        version,
-        known: latest(),
-    }
-}
-
-fn latest() -> i64 {
-    let versions = VERSIONS.iter().map(|(version, ..)| *version);
+pub(super) fn latest(versions: &[Version]) -> i64 {
+    let versions = versions.iter().map(|(version, ..)| *version);
     versions.max().unwrap_or(0)
 }

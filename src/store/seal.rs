@@ -15,6 +15,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::statement::{On, sql};
 use super::{Store, StoreError, failed, guard};
 use crate::config::KeySource;
 use crate::secret::{Secret, random_bytes};
@@ -122,14 +123,20 @@ impl Seal {
 impl Store {
     /// Leaves a sealed word in a new database, and tells at the next start when the key is another.
     pub(super) async fn check_seal(&self) -> Result<(), StoreError> {
-        let found = word_of(&self.readers).await;
+        let found = word_of(&self.engine).await;
         let Some(value) = found.map_err(failed("reading the seal check"))? else {
-            sqlx::query("INSERT INTO seal_check (only, value) VALUES (1, $1)")
-                .bind(self.seal.seal(PLACE, b"portcullis")?)
-                .execute(&self.writer)
-                .await
-                .map_err(failed("writing the seal check"))?;
-            return Ok(());
+            // Of two nodes that begin together one is first, and the other may have another key.
+            let written = sql(
+                "INSERT INTO seal_check (\"only\", value) VALUES (1, $1) ON CONFLICT DO NOTHING",
+            )
+            .bind(self.seal.seal(PLACE, b"portcullis")?)
+            .run(self.engine.writer())
+            .await
+            .map_err(failed("writing the seal check"))?;
+            return match written {
+                1 => Ok(()),
+                _ => Box::pin(self.check_seal()).await,
+            };
         };
         self.seal.is_the_one(&value)
     }
@@ -140,10 +147,10 @@ const PLACE: &str = "seal_check";
 
 /// The sealed word; a new database has none yet.
 pub(super) async fn word_of<'c>(
-    database: impl sqlx::SqliteExecutor<'c>,
+    database: impl Into<On<'c>>,
 ) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    let word = sqlx::query_as("SELECT value FROM seal_check");
-    let found: Option<(Vec<u8>,)> = word.fetch_optional(database).await?;
+    let word = sql("SELECT value FROM seal_check");
+    let found: Option<(Vec<u8>,)> = word.maybe(database).await?;
     Ok(found.map(|(value,)| value))
 }
 

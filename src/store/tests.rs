@@ -53,6 +53,7 @@ fn session(user: UserId, generation: i64, token: u8) -> StartSession {
         },
         max_per_user: 3,
         replaces: None,
+        sign_in: None,
         proof: None,
     }
 }

@@ -11,7 +11,9 @@ use crate::model::LogFormat;
 /// Begins it, once for the process, with the events of `level` and above. RUST_LOG says what is
 /// written, where it is set.
 pub fn begin(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // The notices of the database are for those who look for them.
+    let levels = format!("{level},sqlx::postgres::notice=warn");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(levels));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

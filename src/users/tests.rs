@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Edit, Users, UsersError};
 use crate::clock::{Clock, Hand, Timestamp};
+use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::{Login, Next, Origin};
@@ -29,11 +30,17 @@ async fn house() -> House {
     let config = Live::new(Config::parse(text, Path::new("test.toml")).unwrap());
     let store = Store::open(folder.path(), clock.clone()).await.unwrap();
     let sessions = Sessions::new(config.now().session, clock.clone());
-    let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
+    let revoker = Revoker::new(
+        store.clone(),
+        sessions.clone(),
+        Cluster::alone(),
+        Shutdown::new(),
+    );
     let passwords = Passwords::with_costs(64, 1).unwrap();
     let login = Login::new(
         store.clone(),
         sessions.clone(),
+        Cluster::alone(),
         passwords.clone(),
         config.clone(),
         clock.clone(),

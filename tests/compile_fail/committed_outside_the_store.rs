@@ -4,5 +4,8 @@
 use portcullis::store::Committed;
 
 pub fn claimed() -> Committed<()> {
-    Committed { outcome: () }
+    Committed {
+        outcome: (),
+        told: None,
+    }
 }

@@ -2,37 +2,16 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Output;
 
-use crate::support::SOON;
-use crate::support::gateway::{Gateway, binary};
+use crate::support::gateway::{Gateway, binary, run_to_its_end};
 use crate::support::panel::Panel;
 
 /// A command in a folder with a configuration, as it comes.
 fn run(folder: &Path, config: &str, arguments: &[&str]) -> Output {
     let path = folder.join("portcullis.toml");
     std::fs::write(&path, config).unwrap();
-    ended(binary().arg("--config").arg(path).args(arguments))
-}
-
-/// Runs something that must end by itself.
-fn ended(command: &mut Command) -> Output {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + SOON;
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            child.kill().unwrap();
-            panic!("{command:?} goes on: {:?}", child.wait_with_output());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
+    run_to_its_end(binary().arg("--config").arg(path).args(arguments))
 }
 
 fn config(folder: &Path, port: u16) -> String {
@@ -129,7 +108,7 @@ fn a_configuration_with_faults_is_exit_code_2_and_says_where() {
         (fine.status.code(), fine.stdout.as_slice()),
         (Some(0), b"ok\n".as_slice())
     );
-    let usage = ended(binary().args(["user", "add"]));
+    let usage = run_to_its_end(binary().args(["user", "add"]));
     assert_eq!(usage.status.code(), Some(2));
 }
 
@@ -145,7 +124,7 @@ async fn commands_work_with_and_without_a_running_gateway() {
         1,
         &["no"],
     );
-    let second = ended(binary().arg("--config").arg(gateway.config()).arg("serve"));
+    let second = run_to_its_end(binary().arg("--config").arg(gateway.config()).arg("serve"));
     refused(&second, 1, &["another gateway", "data"]);
     gateway.stop().await;
     gateway.operator(&["user", "add", "bob", "--role", "manager"]);

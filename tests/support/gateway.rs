@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -28,10 +28,25 @@ pub const RULES: &str = r#"
   allow   = ["administrator"]
 "#;
 
+/// What is written in the configuration of a gateway.
+pub struct Written<'a> {
+    pub upstream: &'a str,
+    /// More lines of its own section.
+    pub lines: &'a str,
+    pub sections: &'a str,
+    pub rules: &'a str,
+    /// Where it listens.
+    pub address: IpAddr,
+    /// The port of the external URL, where it is not the one on which it listens: several gateways
+    /// have one address, as people see them.
+    pub external_port: Option<u16>,
+}
+
 /// A running gateway. Killed when dropped.
 pub struct Gateway {
     folder: tempfile::TempDir,
     pub port: u16,
+    pub external_port: u16,
     pub management_port: u16,
     process: Option<Child>,
 }
@@ -59,13 +74,37 @@ impl Gateway {
     }
 
     async fn written(upstream: &str, lines: &str, sections: &str, rules: &str) -> Self {
+        let mut gateway = Self::laid_out(&Written {
+            upstream,
+            lines,
+            sections,
+            rules,
+            address: Ipv4Addr::LOCALHOST.into(),
+            external_port: None,
+        });
+        gateway.start().await;
+        gateway
+    }
+
+    /// Its folder alone; it runs once it is started.
+    pub fn laid_out(written: &Written<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (port, management_port) = (free_port(), free_port());
+        let external_port = written.external_port.unwrap_or(port);
         let path = folder.path().display();
+        let address = |port| SocketAddr::from((written.address, port));
+        let (listen, management) = (address(port), address(management_port));
+        let Written {
+            upstream,
+            lines,
+            sections,
+            rules,
+            ..
+        } = written;
         let text = format!(
             r#"[gateway]
-listen = ["127.0.0.1:{port}"]
-external_url = "https://localhost:{port}"
+listen = ["{listen}"]
+external_url = "https://localhost:{external_port}"
 data_dir = "{path}/data"
 workers = 2
 {lines}
@@ -74,7 +113,7 @@ certificate = "{path}/gateway.pem"
 key = "{path}/gateway.key"
 development = true
 [management]
-listen = "127.0.0.1:{management_port}"
+listen = "{management}"
 {sections}
 [[panel]]
 name = "test panel"
@@ -82,14 +121,13 @@ upstream = "{upstream}"
 {rules}"#
         );
         std::fs::write(folder.path().join("portcullis.toml"), text).unwrap();
-        let mut gateway = Self {
+        Self {
             folder,
             port,
+            external_port,
             management_port,
             process: None,
-        };
-        gateway.start().await;
-        gateway
+        }
     }
 
     /// Starts it, and waits until it answers.
@@ -122,6 +160,36 @@ upstream = "{upstream}"
         command.stdin(Stdio::null());
         self.run(command);
         self.answers().await;
+    }
+
+    /// Starts it by a program that runs what follows, like `ip netns exec NAME`.
+    pub async fn start_under(&mut self, program: &[&str]) {
+        let [program, arguments @ ..] = program else {
+            panic!("no program");
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .arg(env!("CARGO_BIN_EXE_portcullis"));
+        command.stdin(Stdio::null());
+        self.run(command);
+        self.answers().await;
+    }
+
+    /// Starts it where it can't start: what it says, and its exit code.
+    pub fn refuses_to_start(&self, code: i32) -> String {
+        let mut command = binary();
+        command.arg("--config").arg(self.config()).arg("serve");
+        let output = run_to_its_end(&mut command);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        for mark in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
+            assert!(!told.contains(mark), "{told}");
+        }
+        let given_away = secrets::given_away_by(&told);
+        assert!(given_away.is_empty(), "gives away {given_away:?}: {told}");
+        told
     }
 
     /// A file of its data folder as the gateway sees it, whatever is mounted there.
@@ -194,6 +262,13 @@ upstream = "{upstream}"
         rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
     }
 
+    /// Changes what is written in its configuration.
+    pub fn rewrite(&self, old: &str, new: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(old), "no {old} in {text}");
+        std::fs::write(self.config(), text.replace(old, new)).unwrap();
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -211,7 +286,8 @@ upstream = "{upstream}"
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap()).into_owned()
+        let bytes = std::fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     pub fn process_id(&self) -> u32 {
@@ -241,6 +317,18 @@ upstream = "{upstream}"
         let output = self.command(arguments, None);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// The audit list, whose numbers have to grow.
+    pub fn audit(&self) -> Vec<Value> {
+        let list = self.operator(&["audit", "list"]);
+        let list = list.as_array().unwrap();
+        let numbers: Vec<u64> = list
+            .iter()
+            .map(|entry| entry["seq"].as_u64().unwrap())
+            .collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        list.clone()
     }
 
     /// Adds an operator who has the password of [`super::person::PASSWORD`] already.
@@ -301,6 +389,25 @@ pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.env("RUST_BACKTRACE", "0").env_remove("RUST_LOG");
     command
+}
+
+/// Runs something that must end by itself.
+pub fn run_to_its_end(command: &mut Command) -> Output {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + SOON;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{command:?} goes on: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A command with `--json` and a configuration.

@@ -7,11 +7,15 @@
 )]
 
 pub mod app;
+pub mod cluster;
+pub mod disk;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
+pub mod network;
 pub mod panel;
 pub mod person;
+pub mod postgres;
 pub mod python;
 pub mod secrets;
 pub mod websocket;

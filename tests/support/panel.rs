@@ -86,6 +86,11 @@ impl Panel {
             .collect()
     }
 
+    /// The same, and they are forgotten here.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.record.seen.lock().unwrap())
+    }
+
     /// Forgets the requests so far, not the bytes.
     pub fn forget(&self) {
         self.record.seen.lock().unwrap().clear();

@@ -18,6 +18,8 @@ pub struct Person {
     pub name: String,
     pub password: String,
     port: u16,
+    /// The port that the browser believes to talk to.
+    external_port: u16,
     app: App,
     pub recovery_codes: Vec<String>,
     pub cookies: BTreeMap<String, String>,
@@ -31,6 +33,7 @@ impl Gateway {
             name: name.to_owned(),
             password: PASSWORD.to_owned(),
             port: self.port,
+            external_port: self.external_port,
             app: App::default(),
             recovery_codes: Vec::new(),
             cookies: BTreeMap::new(),
@@ -50,10 +53,17 @@ impl Person {
             name: self.name.clone(),
             password: self.password.clone(),
             port: self.port,
+            external_port: self.external_port,
             app: self.app.clone(),
             recovery_codes: self.recovery_codes.clone(),
             cookies: BTreeMap::new(),
         }
+    }
+
+    /// Goes on with the same browser through this gateway, as a load balancer may send it anywhere.
+    pub fn through(&mut self, gateway: &Gateway) -> &mut Self {
+        self.port = gateway.port;
+        self
     }
 
     /// From the set-up link to the first session.
@@ -167,7 +177,7 @@ impl Person {
             .iter()
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
-        let origin = format!("Origin: https://localhost:{}", self.port);
+        let origin = format!("Origin: https://localhost:{}", self.external_port);
         let form = [
             "Content-Type: application/x-www-form-urlencoded",
             &origin,
@@ -185,7 +195,7 @@ impl Person {
         fields: &[&str],
         body: &[u8],
     ) -> Answer {
-        let host = format!("Host: localhost:{}", self.port);
+        let host = format!("Host: localhost:{}", self.external_port);
         let cookie = self.cookie();
         let mut all = vec![
             host.as_str(),

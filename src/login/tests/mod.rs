@@ -9,6 +9,7 @@ use totp_rs::{Builder, Secret as AppSecret};
 use super::start::SignedIn;
 use super::{Half, Login, Next, Origin, SignInError};
 use crate::clock::{Clock, Hand, Timestamp};
+use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::model::{Action, Actor, Event, Role, User, UserName};
@@ -46,6 +47,7 @@ impl House {
         let login = Login::new(
             store.clone(),
             sessions.clone(),
+            Cluster::alone(),
             passwords.clone(),
             config.clone(),
             clock.clone(),
@@ -103,6 +105,7 @@ impl House {
         let text = self
             .login
             .enrolment(half.cookie_value())
+            .await
             .unwrap()
             .secret_text;
         let app = text.expose().replace(' ', "");
@@ -331,6 +334,7 @@ async fn a_factor_that_is_there_cannot_be_enrolled_over() {
         let text = house
             .login
             .enrolment(half.cookie_value())
+            .await
             .unwrap()
             .secret_text;
         let code = house.code(&text.expose().replace(' ', ""));
@@ -339,7 +343,7 @@ async fn a_factor_that_is_there_cannot_be_enrolled_over() {
     assert!(outcomes[0].is_ok());
     assert!(matches!(outcomes[1], Err(SignInError::Expired)));
     let half = house.half("ada").await;
-    assert!(house.login.enrolment(half.cookie_value()).is_err());
+    assert!(house.login.enrolment(half.cookie_value()).await.is_err());
     let enrol = house
         .login
         .enrol(half.cookie_value(), "000000", &from())
@@ -406,7 +410,7 @@ async fn nobody_fills_the_table_for_everybody() {
         house.hand.advance(Duration::from_millis(1));
         house.half("ada").await;
     }
-    let oldest = house.login.pending(first.cookie_value());
+    let oldest = house.login.pending(first.cookie_value()).await.unwrap();
     assert_eq!(oldest, None, "the eleventh takes the place of the first");
     let last = house.half("ada").await;
     let code = house.code(&app);

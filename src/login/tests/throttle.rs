@@ -29,6 +29,7 @@ impl House {
         let login = Login::new(
             self.store.clone(),
             self.sessions.clone(),
+            Cluster::alone(),
             self.passwords.clone(),
             Live::new(config.unwrap()),
             self.clock.clone(),

@@ -12,6 +12,7 @@ mod people;
 
 use super::{Door, Management, Verbs};
 use crate::clock::{Clock, Hand, Timestamp};
+use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
@@ -45,11 +46,17 @@ async fn house() -> House {
     let config = Live::new(Config::parse(text, Path::new("test.toml")).unwrap());
     let store = Store::open(folder.path(), clock.clone()).await.unwrap();
     let sessions = Sessions::new(config.now().session, clock.clone());
-    let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
+    let revoker = Revoker::new(
+        store.clone(),
+        sessions.clone(),
+        Cluster::alone(),
+        Shutdown::new(),
+    );
     let passwords = Passwords::with_costs(64, 1).unwrap();
     let login = Login::new(
         store.clone(),
         sessions.clone(),
+        Cluster::alone(),
         passwords.clone(),
         config.clone(),
         clock.clone(),
@@ -65,6 +72,8 @@ async fn house() -> House {
     House {
         _folder: folder,
         management: Management::new(Verbs {
+            cluster: Cluster::alone(),
+            leaving: Shutdown::new(),
             users,
             revoker,
             store: store.clone(),
@@ -160,6 +169,7 @@ const CALLS: &[(&str, &str, Option<&str>)] = &[
     ("DELETE", "/v1/users/nobody", Some("users")),
     ("DELETE", "/v1/users/ada/second-factors", Some("users")),
     ("GET", "/v1/audit", Some("read")),
+    ("GET", "/v1/nodes", Some("read")),
     ("GET", "/metrics", Some("metrics")),
     ("GET", "/v1/tokens", None),
     ("POST", "/v1/tokens", None),

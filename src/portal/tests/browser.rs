@@ -13,6 +13,7 @@ use totp_rs::{Builder, Secret as AppSecret};
 
 use super::super::Portal;
 use crate::clock::{Clock, Hand, Timestamp};
+use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::gate::Visit;
@@ -67,11 +68,17 @@ impl House {
         let config = Live::new(Config::parse(&text, Path::new("test.toml")).unwrap());
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();
         let sessions = Sessions::new(config.now().session, clock.clone());
-        let revoker = Revoker::new(store.clone(), sessions.clone(), Shutdown::new());
+        let revoker = Revoker::new(
+            store.clone(),
+            sessions.clone(),
+            Cluster::alone(),
+            Shutdown::new(),
+        );
         let passwords = Passwords::with_costs(64, 1).unwrap();
         let login = Login::new(
             store.clone(),
             sessions.clone(),
+            Cluster::alone(),
             passwords.clone(),
             config.clone(),
             clock.clone(),
@@ -86,6 +93,7 @@ impl House {
         );
         let portal = Portal::new(
             crate::portal::Verbs {
+                cluster: Cluster::alone(),
                 login,
                 users: users.clone(),
                 revoker,

@@ -5,6 +5,7 @@
 use super::user::raise;
 use super::{Change, Desk, Raised};
 use crate::model::{Role, UserId};
+use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
 /// Changes what is given and leaves the rest. [`StoreError::NoSuchUser`];
@@ -38,7 +39,7 @@ impl Change for EditUser {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let managed = manage(desk, Some(self.user)).await?;
         let raised = raise(desk, self.user).await?;
-        sqlx::query(
+        sql(
             "UPDATE users SET role = coalesce($2, role), disabled = coalesce($3, disabled),
                  email = CASE WHEN $4 THEN $5 ELSE email END
              WHERE id = $1",
@@ -48,7 +49,7 @@ impl Change for EditUser {
         .bind(self.disabled)
         .bind(self.email.is_some())
         .bind(self.email.flatten())
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed("changing a user"))?;
         somebody_still_manages(desk, managed).await?;
@@ -64,9 +65,9 @@ impl Change for ResetSecondFactor {
             "DELETE FROM totp_factors WHERE user_id = $1",
             "DELETE FROM recovery_codes WHERE user_id = $1",
         ] {
-            sqlx::query(statement)
+            sql(statement)
                 .bind(self.user.0)
-                .execute(&mut *desk.connection)
+                .run(desk.connection())
                 .await
                 .map_err(failed("resetting a second factor"))?;
         }
@@ -82,9 +83,9 @@ impl Change for RemoveUser {
         let managed = manage(desk, Some(self.user)).await?;
         // Raised first: what is in memory of the user dies of a generation that was on disk.
         let raised = raise(desk, self.user).await?;
-        sqlx::query("DELETE FROM users WHERE id = $1")
+        sql("DELETE FROM users WHERE id = $1")
             .bind(self.user.0)
-            .execute(&mut *desk.connection)
+            .run(desk.connection())
             .await
             .map_err(failed("removing a user"))?;
         somebody_still_manages(desk, managed).await?;
@@ -104,12 +105,12 @@ async fn somebody_still_manages(desk: &mut Desk<'_>, could: bool) -> Result<(), 
 /// Whether this user, or anybody, can sign in and manage users: an enabled administrator with a
 /// password.
 async fn manage(desk: &mut Desk<'_>, user: Option<UserId>) -> Result<bool, StoreError> {
-    let (can,): (bool,) = sqlx::query_as(
+    let (can,): (bool,) = sql(
         "SELECT EXISTS (SELECT 1 FROM users WHERE id = coalesce($1, id)
-             AND role = 'administrator' AND disabled = 0 AND password IS NOT NULL)",
+             AND role = 'administrator' AND NOT disabled AND password IS NOT NULL)",
     )
     .bind(user.map(|user| user.0))
-    .fetch_one(&mut *desk.connection)
+    .one(desk.connection())
     .await
     .map_err(failed("looking for an administrator"))?;
     Ok(can)

@@ -4,6 +4,7 @@
 use super::Desk;
 use crate::model::UserId;
 use crate::secret::Secret;
+use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
 /// What a new session was proved with; it is spent in the transaction that keeps the session, so that
@@ -39,14 +40,13 @@ impl Proof {
 }
 
 async fn spend_step(desk: &mut Desk<'_>, user: UserId, step: i64) -> Result<(), StoreError> {
-    let spent =
-        sqlx::query("UPDATE totp_factors SET last_step = $2 WHERE user_id = $1 AND last_step < $2")
-            .bind(user.0)
-            .bind(step)
-            .execute(&mut *desk.connection)
-            .await
-            .map_err(failed("spending a code"))?;
-    match spent.rows_affected() {
+    let spent = sql("UPDATE totp_factors SET last_step = $2 WHERE user_id = $1 AND last_step < $2")
+        .bind(user.0)
+        .bind(step)
+        .run(desk.connection())
+        .await
+        .map_err(failed("spending a code"))?;
+    match spent {
         1 => Ok(()),
         _ => Err(StoreError::CodeSpent),
     }
@@ -57,13 +57,13 @@ async fn spend_recovery_code(
     user: UserId,
     hash: [u8; 32],
 ) -> Result<(), StoreError> {
-    let spent = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2")
+    let spent = sql("DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2")
         .bind(user.0)
         .bind(hash.as_slice())
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed("spending a recovery code"))?;
-    match spent.rows_affected() {
+    match spent {
         1 => Ok(()),
         _ => Err(StoreError::CodeSpent),
     }
@@ -78,24 +78,24 @@ async fn enrol(
 ) -> Result<(), StoreError> {
     let doing = "enrolling a second factor";
     let sealed = desk.seal.seal(&totp_place(user), secret.expose())?;
-    let enrolled = sqlx::query(
+    let enrolled = sql(
         "INSERT INTO totp_factors (user_id, secret, last_step) VALUES ($1, $2, $3)
          ON CONFLICT (user_id) DO NOTHING",
     )
     .bind(user.0)
     .bind(sealed)
     .bind(step)
-    .execute(&mut *desk.connection)
+    .run(desk.connection())
     .await
     .map_err(failed(doing))?;
-    if enrolled.rows_affected() != 1 {
+    if enrolled != 1 {
         return Err(StoreError::FactorExists);
     }
     for hash in recovery_codes {
-        sqlx::query("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
+        sql("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
             .bind(user.0)
             .bind(hash.as_slice())
-            .execute(&mut *desk.connection)
+            .run(desk.connection())
             .await
             .map_err(failed(doing))?;
     }

@@ -12,10 +12,8 @@ mod user;
 
 use std::future::Future;
 
-use sqlx::SqliteConnection;
-
 pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
-pub use self::again::BeginAgain;
+pub use self::again::{BeginAgain, BeginAnew};
 pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
 pub use self::session::{Admitted, EndSession, StartSession};
@@ -24,8 +22,10 @@ pub use self::user::{
     AddSetupLink, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
     SetPassword, WayIn,
 };
+use super::feed::FeedNumber;
 use super::seal::Seal;
-use super::{StoreError, failed};
+use super::statement::{On, sql};
+use super::{StoreError, Work, failed};
 use crate::clock::Timestamp;
 use crate::model::{Actor, Event};
 
@@ -44,21 +44,20 @@ pub trait Change: Send {
 /// Where a change is written: the open transaction and what belongs to it. Only the store has one.
 #[derive(Debug)]
 pub struct Desk<'a> {
-    connection: &'a mut SqliteConnection,
-    seal: &'a Seal,
-    now: Timestamp,
+    work: &'a mut Work,
+    pub(super) seal: &'a Seal,
+    pub(super) now: Timestamp,
+    /// The last number of the feed that this transaction has taken.
+    pub(super) told: Option<FeedNumber>,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(
-        connection: &'a mut SqliteConnection,
-        seal: &'a Seal,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn new(work: &'a mut Work, seal: &'a Seal, now: Timestamp) -> Self {
         Self {
-            connection,
+            work,
             seal,
             now,
+            told: None,
         }
     }
 
@@ -68,31 +67,33 @@ impl<'a> Desk<'a> {
         let Actor::Session { token, .. } = actor else {
             return Ok(());
         };
-        let found = sqlx::query("SELECT 1 FROM sessions WHERE token = $1")
+        let found: Option<(i64,)> = sql("SELECT created FROM sessions WHERE token = $1")
             .bind(token.0.as_slice())
-            .fetch_optional(&mut *self.connection)
+            .maybe(self.connection())
             .await
             .map_err(failed("looking for the session of who acts"))?;
         found.map(drop).ok_or(StoreError::ActorEnded)
     }
 
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        self.connection
+    pub(super) fn connection(&mut self) -> On<'_> {
+        (&mut *self.work).into()
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.work.is_shared()
     }
 
     /// Adds the event to the audit list.
     pub(super) async fn record(&mut self, event: &Event) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(self.now.millis())
-        .bind(event.actor.to_string())
-        .bind(event.action.as_str())
-        .bind(event.subject.as_ref().map(|name| name.as_str()))
-        .bind(&event.detail)
-        .execute(&mut *self.connection)
-        .await
-        .map(drop)
-        .map_err(failed("writing the audit list"))
+        sql("INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
+            .bind(self.now.millis())
+            .bind(event.actor.to_string())
+            .bind(event.action.as_str())
+            .bind(event.subject.as_ref().map(|name| name.as_str()))
+            .bind(&event.detail)
+            .run(self.connection())
+            .await
+            .map(drop)
+            .map_err(failed("writing the audit list"))
     }
 }

@@ -2,6 +2,8 @@
 
 use super::{Change, Desk, Proof};
 use crate::model::{Event, SessionRecord, TokenHash};
+use crate::store::feed::Subject;
+use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
 /// Keeps a new session, if the user is enabled and still of the generation at which the password was
@@ -13,6 +15,9 @@ pub struct StartSession {
     pub max_per_user: usize,
     /// The session that the browser showed when it signed in; it ends.
     pub replaces: Option<TokenHash>,
+    /// SHA-256 of the cookie of the sign-in that was under way, and is over with this;
+    /// [`StoreError::SignInOver`] when it is over already.
+    pub sign_in: Option<[u8; 32]>,
     /// The second factor that was shown, which is spent by this, and the event that tells of it.
     pub proof: Option<(Proof, Event)>,
 }
@@ -24,7 +29,7 @@ pub struct Admitted {
     pub ended: Vec<TokenHash>,
 }
 
-/// Forgets one session. Harmless when it is gone already.
+/// Forgets one session. Harmless when it is gone already. Outcome: how many were kept of it.
 #[derive(Debug)]
 pub struct EndSession {
     pub token: TokenHash,
@@ -35,6 +40,9 @@ impl Change for StartSession {
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Admitted, StoreError> {
         let doing = "keeping a session";
+        if let Some(cookie) = &self.sign_in {
+            desk.end_sign_in(cookie).await?;
+        }
         insert(desk, &self.record).await?;
         if let Some((proof, event)) = self.proof {
             proof.spend(self.record.user, desk).await?;
@@ -42,54 +50,54 @@ impl Change for StartSession {
         }
         desk.end_the_row(self.record.user).await?;
         let replaced: Vec<(Vec<u8>,)> = match self.replaces {
-            Some(token) => sqlx::query_as("DELETE FROM sessions WHERE token = $1 RETURNING token")
+            Some(token) => sql("DELETE FROM sessions WHERE token = $1 RETURNING token")
                 .bind(token.0.to_vec())
-                .fetch_all(&mut *desk.connection)
+                .all(desk.connection())
                 .await
                 .map_err(failed(doing))?,
             None => Vec::new(),
         };
-        let surplus: Vec<(Vec<u8>,)> = sqlx::query_as(
-            "DELETE FROM sessions WHERE user_id = $1 AND token NOT IN (
+        let surplus: Vec<(Vec<u8>,)> =
+            sql("DELETE FROM sessions WHERE user_id = $1 AND token NOT IN (
                  SELECT token FROM sessions WHERE user_id = $1
                  ORDER BY token = $3 DESC, created DESC LIMIT $2)
-             RETURNING token",
-        )
-        .bind(self.record.user.0)
-        .bind(i64::try_from(self.max_per_user).unwrap_or(i64::MAX))
-        .bind(self.record.token.0.to_vec())
-        .fetch_all(&mut *desk.connection)
-        .await
-        .map_err(failed(doing))?;
-        let ended = replaced
-            .into_iter()
-            .chain(surplus)
+             RETURNING token")
+            .bind(self.record.user.0)
+            .bind(i64::try_from(self.max_per_user).unwrap_or(i64::MAX))
+            .bind(self.record.token.0.to_vec())
+            .all(desk.connection())
+            .await
+            .map_err(failed(doing))?;
+        let ended = replaced.into_iter().chain(surplus);
+        let ended: Vec<_> = ended
             .filter_map(|(token,)| token.try_into().ok().map(TokenHash))
             .collect();
+        for token in &ended {
+            desk.tell(&Subject::Session(*token)).await?;
+        }
         Ok(Admitted { ended })
     }
 }
 
 impl Change for EndSession {
-    type Outcome = ();
+    type Outcome = u64;
 
-    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE token = $1")
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<u64, StoreError> {
+        let ended = sql("DELETE FROM sessions WHERE token = $1")
             .bind(self.token.0.as_slice())
-            .execute(&mut *desk.connection)
+            .run(desk.connection())
             .await
-            .map(drop)
-            .map_err(failed("ending a session"))
+            .map_err(failed("ending a session"))?;
+        desk.tell(&Subject::Session(self.token)).await?;
+        Ok(ended)
     }
 }
 
 async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), StoreError> {
-    let kept = sqlx::query(
-        "INSERT INTO sessions
+    let kept = sql("INSERT INTO sessions
              (token, id, user_id, generation, created, last_seen, address, device, second_factor)
          SELECT $1, $2, id, generation, $5, $6, $7, $8, $9 FROM users
-         WHERE id = $3 AND generation = $4 AND disabled = 0",
-    )
+         WHERE id = $3 AND generation = $4 AND NOT disabled")
     .bind(record.token.0.as_slice())
     .bind(record.id.to_string())
     .bind(record.user.0)
@@ -99,10 +107,10 @@ async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), Store
     .bind(record.address.to_string())
     .bind(&record.device)
     .bind(record.second_factor.map(|kind| kind.as_str()))
-    .execute(&mut *desk.connection)
+    .run(desk.connection())
     .await
     .map_err(failed("keeping a session"))?;
-    match kept.rows_affected() {
+    match kept {
         1 => Ok(()),
         _ => Err(StoreError::Stale),
     }

@@ -3,6 +3,7 @@
 use super::{Change, Desk};
 use crate::clock::Timestamp;
 use crate::model::Scope;
+use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
 /// Adds a management token. [`StoreError::TokenNameTaken`] if the name exists.
@@ -27,7 +28,7 @@ impl Change for AddToken {
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        let added = sqlx::query(
+        let added = sql(
             "INSERT INTO tokens (name, hash, scopes, expires, created) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING",
         )
@@ -36,10 +37,10 @@ impl Change for AddToken {
         .bind(scopes.join(" "))
         .bind(self.expires.map(Timestamp::millis))
         .bind(desk.now.millis())
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed("adding a token"))?;
-        match added.rows_affected() {
+        match added {
             1 => Ok(()),
             _ => Err(StoreError::TokenNameTaken),
         }
@@ -50,12 +51,12 @@ impl Change for RemoveToken {
     type Outcome = ();
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        let removed = sqlx::query("DELETE FROM tokens WHERE name = $1")
+        let removed = sql("DELETE FROM tokens WHERE name = $1")
             .bind(self.name)
-            .execute(&mut *desk.connection)
+            .run(desk.connection())
             .await
             .map_err(failed("removing a token"))?;
-        match removed.rows_affected() {
+        match removed {
             1 => Ok(()),
             _ => Err(StoreError::NoSuchToken),
         }

@@ -4,6 +4,8 @@ use super::{Change, Desk};
 use crate::clock::Timestamp;
 use crate::model::{Generation, Role, User, UserId, UserName};
 use crate::secret::Secret;
+use crate::store::feed::Subject;
+use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
 /// Adds a user with a way in. Outcome: the user. [`StoreError::NameTaken`] if the name exists.
@@ -64,6 +66,8 @@ pub struct RaiseEveryGeneration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raised {
     pub users: Vec<(UserId, Generation)>,
+    /// How many sessions were kept of them.
+    pub sessions: u64,
 }
 
 /// Replaces the hash of an unchanged password by one of today's cost. [`StoreError::Stale`] if the
@@ -83,7 +87,7 @@ impl Change for AddUser {
             WayIn::Password(phc) => Some(phc.expose().as_str()),
             WayIn::Link { .. } => None,
         };
-        let added: Option<(i64, i64)> = sqlx::query_as(
+        let added: Option<(i64, i64)> = sql(
             "INSERT INTO users (name, role, email, password, created) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO NOTHING RETURNING id, generation",
         )
@@ -92,7 +96,7 @@ impl Change for AddUser {
         .bind(self.email.as_deref())
         .bind(phc)
         .bind(desk.now.millis())
-        .fetch_optional(&mut *desk.connection)
+        .maybe(desk.connection())
         .await
         .map_err(failed("adding a user"))?;
         let (id, generation) = added.ok_or(StoreError::NameTaken)?;
@@ -120,14 +124,14 @@ impl Change for AddSetupLink {
     type Outcome = ();
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        sqlx::query(
+        sql(
             "INSERT INTO setup_links (hash, user_id, expires) VALUES ($1, $2, $3)
              ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, expires = excluded.expires",
         )
         .bind(self.hash.as_slice())
         .bind(self.user.0)
         .bind(self.expires.millis())
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed("adding a set-up link"))?;
         desk.forget_failures(self.user).await
@@ -140,35 +144,34 @@ impl Change for SetPassword {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let doing = "setting a password";
         if let Some(hash) = self.link {
-            let spent = sqlx::query(
-                "DELETE FROM setup_links WHERE hash = $1 AND user_id = $2 AND expires > $3",
-            )
-            .bind(hash.as_slice())
-            .bind(self.user.0)
-            .bind(desk.now.millis())
-            .execute(&mut *desk.connection)
-            .await
-            .map_err(failed(doing))?;
-            if spent.rows_affected() != 1 {
+            let spent =
+                sql("DELETE FROM setup_links WHERE hash = $1 AND user_id = $2 AND expires > $3")
+                    .bind(hash.as_slice())
+                    .bind(self.user.0)
+                    .bind(desk.now.millis())
+                    .run(desk.connection())
+                    .await
+                    .map_err(failed(doing))?;
+            if spent != 1 {
                 return Err(StoreError::LinkSpent);
             }
         }
-        sqlx::query("DELETE FROM setup_links WHERE user_id = $1")
+        sql("DELETE FROM setup_links WHERE user_id = $1")
             .bind(self.user.0)
-            .execute(&mut *desk.connection)
+            .run(desk.connection())
             .await
             .map_err(failed(doing))?;
         remember(desk, self.user, self.remembered).await?;
-        let written = sqlx::query(
+        let written = sql(
             "UPDATE users SET password = $2 WHERE id = $1 AND generation = coalesce($3, generation)",
         )
         .bind(self.user.0)
         .bind(self.phc.expose())
         .bind(self.as_of.map(Generation::number))
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed(doing))?;
-        if written.rows_affected() != 1 {
+        if written != 1 {
             return Err(StoreError::Stale);
         }
         desk.forget_failures(self.user).await?;
@@ -190,16 +193,18 @@ impl Change for RaiseEveryGeneration {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let doing = "ending every session";
         let raised: Vec<(i64, i64)> =
-            sqlx::query_as("UPDATE users SET generation = generation + 1 RETURNING id, generation")
-                .fetch_all(&mut *desk.connection)
+            sql("UPDATE users SET generation = generation + 1 RETURNING id, generation")
+                .all(desk.connection())
                 .await
                 .map_err(failed(doing))?;
-        sqlx::query("DELETE FROM sessions")
-            .execute(&mut *desk.connection)
+        let ended = sql("DELETE FROM sessions")
+            .run(desk.connection())
             .await
             .map_err(failed(doing))?;
+        desk.tell(&Subject::Everybody).await?;
         Ok(Raised {
             users: raised.into_iter().map(as_raised).collect(),
+            sessions: ended,
         })
     }
 }
@@ -208,15 +213,14 @@ impl Change for RehashPassword {
     type Outcome = ();
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        let written =
-            sqlx::query("UPDATE users SET password = $3 WHERE id = $1 AND generation = $2")
-                .bind(self.user.0)
-                .bind(self.generation.number())
-                .bind(self.phc.expose())
-                .execute(&mut *desk.connection)
-                .await
-                .map_err(failed("renewing a password hash"))?;
-        match written.rows_affected() {
+        let written = sql("UPDATE users SET password = $3 WHERE id = $1 AND generation = $2")
+            .bind(self.user.0)
+            .bind(self.generation.number())
+            .bind(self.phc.expose())
+            .run(desk.connection())
+            .await
+            .map_err(failed("renewing a password hash"))?;
+        match written {
             1 => Ok(()),
             _ => Err(StoreError::Stale),
         }
@@ -226,21 +230,19 @@ impl Change for RehashPassword {
 /// Puts the current password with the past ones, and forgets the oldest beyond `most`.
 async fn remember(desk: &mut Desk<'_>, user: UserId, most: usize) -> Result<(), StoreError> {
     let doing = "remembering a password";
-    sqlx::query(
-        "INSERT INTO past_passwords (user_id, password)
-         SELECT id, password FROM users WHERE id = $1 AND password IS NOT NULL",
-    )
+    sql("INSERT INTO past_passwords (user_id, password)
+         SELECT id, password FROM users WHERE id = $1 AND password IS NOT NULL")
     .bind(user.0)
-    .execute(&mut *desk.connection)
+    .run(desk.connection())
     .await
     .map_err(failed(doing))?;
-    sqlx::query(
+    sql(
         "DELETE FROM past_passwords WHERE user_id = $1 AND seq NOT IN
              (SELECT seq FROM past_passwords WHERE user_id = $1 ORDER BY seq DESC LIMIT $2)",
     )
     .bind(user.0)
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
-    .execute(&mut *desk.connection)
+    .run(desk.connection())
     .await
     .map(drop)
     .map_err(failed(doing))
@@ -249,21 +251,23 @@ async fn remember(desk: &mut Desk<'_>, user: UserId, most: usize) -> Result<(), 
 /// The one place where a user's generation goes up.
 pub(super) async fn raise(desk: &mut Desk<'_>, user: UserId) -> Result<Raised, StoreError> {
     let doing = "ending the sessions of a user";
-    let raised: Option<(i64, i64)> = sqlx::query_as(
-        "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING id, generation",
-    )
-    .bind(user.0)
-    .fetch_optional(&mut *desk.connection)
-    .await
-    .map_err(failed(doing))?;
+    let raised: Option<(i64, i64)> =
+        sql("UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING id, generation")
+            .bind(user.0)
+            .maybe(desk.connection())
+            .await
+            .map_err(failed(doing))?;
     let raised = raised.ok_or(StoreError::NoSuchUser)?;
-    sqlx::query("DELETE FROM sessions WHERE user_id = $1")
+    let ended = sql("DELETE FROM sessions WHERE user_id = $1")
         .bind(user.0)
-        .execute(&mut *desk.connection)
+        .run(desk.connection())
         .await
         .map_err(failed(doing))?;
+    let (user, generation) = as_raised(raised);
+    desk.tell(&Subject::User(user, generation)).await?;
     Ok(Raised {
-        users: vec![as_raised(raised)],
+        users: vec![(user, generation)],
+        sessions: ended,
     })
 }
 

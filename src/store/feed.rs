@@ -1,0 +1,292 @@
+//! What several nodes tell each other through the store: what was ended, in the order in which it was
+//! committed. The protocol is in `cluster`.
+
+use std::fmt;
+
+use sqlx::postgres::PgListener;
+use sqlx::{Connection, PgConnection};
+
+use super::change::Desk;
+use super::statement::{in_time, sql};
+use super::{Store, StoreError, failed, postgres};
+use crate::model::{Generation, TokenHash, UserId};
+use crate::secret::random_bytes;
+
+/// The place of an entry in the feed: without gaps, in the order of the commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedNumber(pub(super) i64);
+
+/// What was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Every session of the user that is of an older generation.
+    User(UserId, Generation),
+    Session(TokenHash),
+    Everybody,
+}
+
+/// What tells an entry from another of the same number, which there may be in a store that has forgotten
+/// something and gone on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag(i64);
+
+/// One thing that was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub number: FeedNumber,
+    pub tag: Tag,
+    pub subject: Subject,
+}
+
+/// The feed as it stands: its last number, and the entries that were asked for.
+#[derive(Debug)]
+pub struct Feed {
+    pub head: FeedNumber,
+    pub entries: Vec<Entry>,
+}
+
+/// A connection of its own for whoever follows the feed: what is said on it is answered in order.
+#[derive(Debug)]
+pub struct Line {
+    pub(super) connection: PgConnection,
+    pub(super) store: Store,
+}
+
+/// Hears that there is something new. What was said while the connection was away is lost, so nobody
+/// relies on it.
+#[derive(Debug)]
+pub struct Ear(PgListener);
+
+/// What tells two stores apart that both look like this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The server, the database and the table: others after a dump was read back.
+    place: String,
+    /// Which history of the server this is: another after a failover, or after it was set back.
+    history: String,
+}
+
+/// How many entries are read at once.
+const AT_ONCE: i64 = 1000;
+
+const CHANNEL: &str = "portcullis_feed";
+
+impl FeedNumber {
+    /// Before the first entry.
+    pub const NONE: Self = Self(0);
+
+    /// As it is shown and measured.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+
+    /// Whether `next` comes right after this one.
+    pub fn is_followed_by(self, next: Self) -> bool {
+        self.0.checked_add(1) == Some(next.0)
+    }
+}
+
+impl fmt::Display for FeedNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Store {
+    /// A connection for whoever follows the feed; `None` where there is only this gateway.
+    ///
+    /// # Errors
+    /// [`StoreError::Connect`]
+    pub async fn line(&self) -> Result<Option<Line>, StoreError> {
+        let Some(server) = &self.server else {
+            return Ok(None);
+        };
+        let connection = postgres::connect(server).await;
+        let connection = connection.map_err(failed("connecting to the store"))?;
+        Ok(Some(Line {
+            connection,
+            store: self.clone(),
+        }))
+    }
+
+    /// Listens for new entries; `None` where there is only this gateway.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]
+    pub async fn listen(&self) -> Result<Option<Ear>, StoreError> {
+        let Some(pool) = self.pool() else {
+            return Ok(None);
+        };
+        let listening = async {
+            let mut listener = PgListener::connect_with(pool).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(listener)
+        };
+        let listener = in_time(listening).await;
+        Ok(Some(Ear(
+            listener.map_err(failed("listening for revocations"))?
+        )))
+    }
+}
+
+impl Ear {
+    /// Waits for a hint that there is something new.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when nothing can be heard any more; then listen anew.
+    pub async fn hint(&mut self) -> Result<(), StoreError> {
+        let heard = self.0.try_recv().await;
+        heard.map(drop).map_err(failed("listening for revocations"))
+    }
+}
+
+impl Line {
+    /// The entry `applied` and those after it, the oldest first; not all of them, where there are many.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; so for everything here. The line is of no more use then.
+    pub async fn feed(&mut self, applied: FeedNumber) -> Result<Feed, StoreError> {
+        type Row = (
+            i64,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<Vec<u8>>,
+        );
+        // One statement, so that the last number is the last of these.
+        let rows: Vec<Row> = sql(
+            "SELECT head.seq, feed.seq, feed.tag, feed.user_id, feed.generation, feed.token
+             FROM head LEFT JOIN feed ON feed.seq >= $1 ORDER BY feed.seq LIMIT $2",
+        )
+        .bind(applied.0)
+        .bind(AT_ONCE)
+        .all(&mut self.connection)
+        .await
+        .map_err(failed("reading what was ended"))?;
+        let head = rows.first().map_or(0, |(head, ..)| *head);
+        let entries = rows
+            .into_iter()
+            .filter_map(|(_, seq, tag, user, generation, token)| {
+                let subject = match (user, generation, token) {
+                    (Some(user), Some(generation), _) => {
+                        Subject::User(UserId(user), Generation::from_stored(generation))
+                    }
+                    (_, _, Some(token)) => match token.try_into() {
+                        Ok(hash) => Subject::Session(TokenHash(hash)),
+                        // It can't be told which: all of them.
+                        Err(_) => Subject::Everybody,
+                    },
+                    _ => Subject::Everybody,
+                };
+                Some(Entry {
+                    number: FeedNumber(seq?),
+                    tag: Tag(tag?),
+                    subject,
+                })
+            });
+        Ok(Feed {
+            head: FeedNumber(head),
+            entries: entries.collect(),
+        })
+    }
+
+    /// The last number of the feed, and the tag of one of its entries, which may be forgotten.
+    pub async fn look_up(
+        &mut self,
+        number: FeedNumber,
+    ) -> Result<(FeedNumber, Option<Tag>), StoreError> {
+        let (head, tag): (i64, Option<i64>) =
+            sql("SELECT head.seq, tag FROM head LEFT JOIN feed ON feed.seq = $1")
+                .bind(number.0)
+                .one(&mut self.connection)
+                .await
+                .map_err(failed("reading what was ended"))?;
+        Ok((FeedNumber(head), tag.map(Tag)))
+    }
+
+    /// The generation of everybody.
+    pub async fn generations(&mut self) -> Result<Vec<(UserId, Generation)>, StoreError> {
+        let rows: Vec<(i64, i64)> = sql("SELECT id, generation FROM users")
+            .all(&mut self.connection)
+            .await
+            .map_err(failed("reading generations"))?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .map(|(user, generation)| (UserId(user), Generation::from_stored(generation)))
+            .collect())
+    }
+
+    /// Where the feed was begun, if that is known, and where it is.
+    pub async fn origin(&mut self) -> Result<(Option<Origin>, Origin), StoreError> {
+        let (begun, place, history): (String, String, String) = sql("SELECT head.origin,
+                    concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+                        (SELECT oid FROM pg_database WHERE datname = current_database()),
+                        to_regclass('users')::oid),
+                    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+             FROM head")
+        .one(&mut self.connection)
+        .await
+        .map_err(failed("asking which store this is"))?;
+        let begun = begun.split_once(' ').map(|(place, history)| Origin {
+            place: place.to_owned(),
+            history: history.to_owned(),
+        });
+        Ok((begun, Origin { place, history }))
+    }
+
+    /// Closes the connection in good order.
+    pub async fn close(self) {
+        let _ = in_time(self.connection.close()).await;
+    }
+}
+
+impl Origin {
+    /// Whether these are the tables that the other one names, though perhaps of another history.
+    pub fn is_the_place_of(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+
+    pub(super) fn stored(&self) -> String {
+        format!("{} {}", self.place, self.history)
+    }
+}
+
+impl Desk<'_> {
+    /// Tells every node of what this transaction ends.
+    pub(super) async fn tell(&mut self, subject: &Subject) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        let (user, generation, token) = match subject {
+            Subject::User(user, generation) => (Some(user.0), Some(generation.number()), None),
+            Subject::Session(token) => (None, None, Some(token.0.to_vec())),
+            Subject::Everybody => (None, None, None),
+        };
+        let (seq,): (i64,) = sql("WITH next AS (UPDATE head SET seq = seq + 1 RETURNING seq)
+             INSERT INTO feed (seq, at, user_id, generation, token, tag)
+             SELECT seq, $1, $2, $3, $4, $5 FROM next RETURNING seq")
+        .bind(self.now.millis())
+        .bind(user)
+        .bind(generation)
+        .bind(token)
+        .bind(i64::from_ne_bytes(random_bytes()))
+        .one(self.connection())
+        .await
+        .map_err(failed("telling the other nodes"))?;
+        self.told = Some(FeedNumber(seq));
+        Ok(())
+    }
+
+    /// The hint that there is something new, which goes out with the commit.
+    pub(super) async fn send(&mut self) -> Result<Option<FeedNumber>, StoreError> {
+        if self.told.is_some() {
+            sql("SELECT pg_notify($1, '')")
+                .bind(CHANNEL)
+                .run(self.connection())
+                .await
+                .map_err(failed("telling the other nodes"))?;
+        }
+        Ok(self.told)
+    }
+}
