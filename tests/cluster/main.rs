@@ -1,0 +1,31 @@
+//! Several gateways over one PostgreSQL: whatever is ended on one of them is ended on all, and
+//! whatever happens to a node, to the network or to the store, nobody acts with a dead session.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that can't go on should say where, and its tasks end with it"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod any_node;
+mod clocks;
+mod cuts;
+mod disk;
+mod failover;
+mod failures;
+mod flood;
+mod hammer;
+mod harness;
+mod moving;
+mod people;
+mod same_state;
+mod start;
+mod store;
+mod storm;
+mod trial;
+mod watch;
