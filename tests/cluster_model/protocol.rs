@@ -1,0 +1,468 @@
+//! The protocol of `src/cluster/DESIGN.md` with as little as it needs: nodes that renew leases, a feed,
+//! whoever ends sessions and waits, sessions that are loaded, and clocks that do not run alike.
+//!
+//! A process that stops, dies or is cut off is one that takes no step for a while, or ever again; a
+//! message that is late is a step that is taken late. So each step is taken at the store or at a node,
+//! in any order that the protocol allows.
+
+use stateright::{Model, Property};
+
+/// Ticks that the others wait.
+const LEASE: u8 = 3;
+
+/// The second clock is at the first or a tick ahead of it, now this and now that: so a span may be a
+/// tick longer on either of them.
+const MARGIN: u8 = 1;
+
+pub(crate) const NODES: usize = 2;
+
+/// Whoever ends sessions is at the first node, and goes by its clock.
+const REVOKER: usize = 0;
+
+/// Session 0 is there from the beginning; session 1 is begun with the password of generation 0.
+const SESSIONS: usize = 2;
+
+/// A step that is left out, or taken at the wrong place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    Nothing,
+    NotingTheTimeFirst,
+    ReadingAfterTheBeat,
+    ReadingTheNodesAfterTheCommit,
+    CountingFromTheLatestBeat,
+    Margin,
+    LookingAtTheLease,
+    LoadingUnderTheFeed,
+}
+
+pub(crate) struct Protocol {
+    pub(crate) left_out: LeftOut,
+    /// What is ended.
+    pub(crate) ends: Entry,
+    /// How far the clocks are followed.
+    pub(crate) longest: u8,
+    /// How often each node renews at the most; one that never does is not there.
+    pub(crate) beats: [u8; NODES],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Entry {
+    /// Every session of generation 0.
+    User,
+    /// Session 0 alone.
+    Session,
+}
+
+/// Where a node is in its renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Renewal {
+    No,
+    Noted(u8),
+    Beaten(u8),
+    /// With how much of the feed.
+    Read(u8, u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Row {
+    beat: u8,
+    applied: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Node {
+    beat: u8,
+    applied: u8,
+    /// The user's generation as the feed has told it.
+    generation: u8,
+    table: [bool; SESSIONS],
+    trusted_until: u8,
+    renewal: Renewal,
+    /// A session that was read from the store and is not in the table yet.
+    loading: Option<u8>,
+}
+
+/// Where the one revocation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ending {
+    No,
+    /// These are waited for.
+    Looked([bool; NODES]),
+    Committed([bool; NODES]),
+    Answered,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    clocks: [u8; NODES],
+    entry: Option<Entry>,
+    /// The sessions that the store keeps.
+    kept: [bool; SESSIONS],
+    rows: [Option<Row>; NODES],
+    nodes: [Node; NODES],
+    /// The last beat of each that the revoker has seen, and when.
+    watch: [Option<(u8, u8)>; NODES],
+    ending: Ending,
+    waited_a_lease_out: bool,
+    has_run_out: bool,
+    sign_in_may_go_on: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    Tick(usize),
+    TickBoth,
+    Note(usize),
+    Beat(usize),
+    ReadFeed(usize),
+    Apply(usize),
+    GiveUp(usize),
+    ReadSession(usize, u8),
+    TakeIn(usize),
+    KeepSignIn,
+    Watch,
+    LookAtNodes,
+    Commit(Entry),
+    Answer,
+}
+
+impl State {
+    fn head(&self) -> u8 {
+        self.entry.is_some().into()
+    }
+
+    /// Whether the node would forward a request under the session.
+    pub(crate) fn forwards(&self, node: usize, session: usize, left_out: LeftOut) -> bool {
+        let looks = left_out != LeftOut::LookingAtTheLease;
+        let it = &self.nodes[node];
+        let was_ever_trusted = it.trusted_until > 0;
+        let trusts = was_ever_trusted && (!looks || self.clocks[node] < it.trusted_until);
+        trusts && it.table[session]
+    }
+
+    fn is_ended(&self, session: usize) -> bool {
+        match self.entry {
+            Some(Entry::User) => true,
+            Some(Entry::Session) => session == 0,
+            None => false,
+        }
+    }
+
+    /// A request would be forwarded that begins after the answer.
+    fn breaks_the_promise(&self, left_out: LeftOut) -> bool {
+        let mut all = (0..NODES).flat_map(|node| (0..SESSIONS).map(move |session| (node, session)));
+        self.ending == Ending::Answered
+            && all.any(|(node, session)| {
+                self.is_ended(session) && self.forwards(node, session, left_out)
+            })
+    }
+}
+
+impl Protocol {
+    fn trust(&self) -> u8 {
+        match self.left_out {
+            LeftOut::Margin => LEASE,
+            _ => LEASE - MARGIN,
+        }
+    }
+
+    fn renewal_steps(&self, state: &State, node: usize, steps: &mut Vec<Step>) {
+        let it = &state.nodes[node];
+        let loads = it.loading.is_some() && self.left_out != LeftOut::LoadingUnderTheFeed;
+        let reads_first = self.left_out == LeftOut::ReadingAfterTheBeat;
+        match it.renewal {
+            Renewal::No if it.beat < self.beats[node] && !loads => steps.push(Step::Note(node)),
+            Renewal::No => {}
+            Renewal::Noted(_) if reads_first => steps.push(Step::ReadFeed(node)),
+            Renewal::Noted(_) => steps.push(Step::Beat(node)),
+            Renewal::Beaten(_) if reads_first => steps.push(Step::Apply(node)),
+            Renewal::Beaten(_) => steps.push(Step::ReadFeed(node)),
+            Renewal::Read(..) if reads_first => steps.push(Step::Beat(node)),
+            Renewal::Read(..) => steps.push(Step::Apply(node)),
+        }
+        // Whether the beat came through is not known.
+        if let Renewal::Beaten(_) = it.renewal {
+            steps.push(Step::GiveUp(node));
+        }
+    }
+
+    fn loading_steps(&self, state: &State, node: usize, steps: &mut Vec<Step>) {
+        let it = &state.nodes[node];
+        let beside = self.left_out == LeftOut::LoadingUnderTheFeed;
+        let may_load = it.applied_once() && (beside || it.renewal == Renewal::No);
+        if it.loading.is_some() {
+            steps.push(Step::TakeIn(node));
+        } else if may_load {
+            // Of one session it is the old one that may enter late, of a user the new one.
+            let session = usize::from(self.ends == Entry::User);
+            if state.kept[session] && !it.table[session] {
+                steps.push(Step::ReadSession(node, u8::try_from(session).unwrap()));
+            }
+        }
+    }
+
+    fn ending_steps(&self, state: &State, steps: &mut Vec<Step>) {
+        let looks_first = self.left_out == LeftOut::ReadingTheNodesAfterTheCommit;
+        match state.ending {
+            Ending::No if looks_first => steps.push(Step::LookAtNodes),
+            Ending::No | Ending::Looked(_) if state.entry.is_none() => {
+                steps.push(Step::Commit(self.ends));
+            }
+            Ending::Committed(_) => steps.push(Step::Answer),
+            _ => {}
+        }
+        // It watches all the time, as every node does.
+        if state.ending != Ending::Answered {
+            steps.push(Step::Watch);
+        }
+    }
+
+    /// Those that may serve as far as the revoker has watched.
+    fn watched(&self, state: &mut State) {
+        let now = state.clocks[REVOKER];
+        for (row, seen) in state.rows.iter().zip(&mut state.watch) {
+            let Some(row) = row else { continue };
+            let counts_anew = self.left_out != LeftOut::CountingFromTheLatestBeat;
+            match seen {
+                Some((beat, _)) if *beat == row.beat => {}
+                Some((beat, _)) if !counts_anew => *beat = row.beat,
+                _ => *seen = Some((row.beat, now)),
+            }
+        }
+    }
+
+    /// Whether everybody who may serve has applied the entry; and whether somebody was waited out.
+    fn is_in_force(&self, state: &State, awaited: [bool; NODES]) -> Option<bool> {
+        let now = state.clocks[REVOKER];
+        let mut waited_out = false;
+        for (node, row) in state.rows.iter().enumerate() {
+            let Some(row) = row.filter(|_| awaited[node]) else {
+                continue;
+            };
+            let seen = state.watch[node];
+            let stood_still = seen.is_some_and(|(_, since)| now.saturating_sub(since) >= LEASE);
+            if row.applied < 1 && !stood_still {
+                return None;
+            }
+            waited_out |= row.applied < 1;
+        }
+        Some(waited_out)
+    }
+
+    fn renew(&self, state: &mut State, step: Step) {
+        let head = state.head();
+        match step {
+            Step::Note(node) => {
+                state.nodes[node].renewal = Renewal::Noted(state.clocks[node]);
+            }
+            Step::Beat(node) => {
+                let it = &mut state.nodes[node];
+                it.beat += 1;
+                state.rows[node] = Some(Row {
+                    beat: it.beat,
+                    applied: it.applied,
+                });
+                it.renewal = match it.renewal {
+                    Renewal::Read(noted, _) => Renewal::Beaten(noted),
+                    Renewal::Noted(noted) | Renewal::Beaten(noted) => Renewal::Beaten(noted),
+                    Renewal::No => Renewal::No,
+                };
+            }
+            Step::ReadFeed(node) => {
+                let it = &mut state.nodes[node];
+                if let Renewal::Noted(noted) | Renewal::Beaten(noted) = it.renewal {
+                    it.renewal = Renewal::Read(noted, head);
+                    if self.left_out == LeftOut::ReadingAfterTheBeat {
+                        it.apply(head, state.entry);
+                    }
+                }
+            }
+            Step::Apply(node) => {
+                let now = state.clocks[node];
+                let it = &mut state.nodes[node];
+                let noted = match it.renewal {
+                    Renewal::Read(noted, read) => {
+                        it.apply(read, state.entry);
+                        noted
+                    }
+                    Renewal::Noted(noted) | Renewal::Beaten(noted) => noted,
+                    Renewal::No => return,
+                };
+                let from = match self.left_out {
+                    LeftOut::NotingTheTimeFirst => now,
+                    _ => noted,
+                };
+                state.has_run_out |= it.trusted_until > 0 && now >= it.trusted_until;
+                it.trusted_until = from + self.trust();
+                it.renewal = Renewal::No;
+                // It is told at once; told late it would only be waited for longer.
+                let applied = it.applied;
+                if let Some(row) = &mut state.rows[node] {
+                    row.applied = applied;
+                }
+            }
+            Step::GiveUp(node) => state.nodes[node].renewal = Renewal::No,
+            _ => {}
+        }
+    }
+}
+
+impl Node {
+    fn applied_once(&self) -> bool {
+        self.trusted_until > 0
+    }
+
+    fn apply(&mut self, read: u8, entry: Option<Entry>) {
+        if read <= self.applied {
+            return;
+        }
+        self.applied = read;
+        match entry {
+            Some(Entry::User) => {
+                self.generation = 1;
+                self.table = [false; SESSIONS];
+            }
+            Some(Entry::Session) => self.table[0] = false,
+            None => {}
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        let node = Node {
+            beat: 0,
+            applied: 0,
+            generation: 0,
+            table: [self.ends == Entry::User, false],
+            trusted_until: 0,
+            renewal: Renewal::No,
+            loading: None,
+        };
+        vec![State {
+            clocks: [0; NODES],
+            entry: None,
+            kept: [true, false],
+            rows: [None; NODES],
+            nodes: [node.clone(), node],
+            watch: [None; NODES],
+            ending: Ending::No,
+            waited_a_lease_out: false,
+            has_run_out: false,
+            sign_in_may_go_on: true,
+        }]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        let [first, second] = state.clocks;
+        if first == second && second < self.longest {
+            steps.push(Step::Tick(1));
+        } else if first < second {
+            steps.push(Step::Tick(0));
+            if second < self.longest && first + 1 == second {
+                // It stays ahead.
+                steps.push(Step::TickBoth);
+            }
+        }
+        for node in 0..NODES {
+            self.renewal_steps(state, node, steps);
+            // What is loaded on one is loaded on the other.
+            if node + 1 == NODES {
+                self.loading_steps(state, node, steps);
+            }
+        }
+        if state.sign_in_may_go_on && self.ends == Entry::User {
+            steps.push(Step::KeepSignIn);
+        }
+        self.ending_steps(state, steps);
+    }
+
+    fn next_state(&self, last: &State, step: Step) -> Option<State> {
+        let mut state = last.clone();
+        match step {
+            Step::Tick(clock) => state.clocks[clock] += 1,
+            Step::TickBoth => state.clocks = state.clocks.map(|time| time + 1),
+            Step::ReadSession(node, session) => state.nodes[node].loading = Some(session),
+            Step::TakeIn(node) => {
+                let it = &mut state.nodes[node];
+                let session = it.loading.take()?;
+                // One of an older generation is not admitted.
+                it.table[usize::from(session)] = it.generation == 0;
+            }
+            Step::KeepSignIn => {
+                state.sign_in_may_go_on = false;
+                // The password of generation 0 was checked.
+                state.kept[1] = state.entry != Some(Entry::User);
+            }
+            Step::Watch => self.watched(&mut state),
+            Step::LookAtNodes => {
+                state.ending = Ending::Looked(state.rows.map(|row| row.is_some()));
+            }
+            Step::Commit(entry) => {
+                state.entry = Some(entry);
+                state.kept = match entry {
+                    Entry::User => [false; SESSIONS],
+                    Entry::Session => [false, state.kept[1]],
+                };
+                let awaited = match state.ending {
+                    Ending::Looked(seen) => seen,
+                    _ => [true; NODES],
+                };
+                state.ending = Ending::Committed(awaited);
+            }
+            Step::Answer => {
+                let Ending::Committed(awaited) = state.ending else {
+                    return None;
+                };
+                // It looks at the nodes once more, and goes by that.
+                self.watched(&mut state);
+                state.waited_a_lease_out = self.is_in_force(&state, awaited)?;
+                state.ending = Ending::Answered;
+            }
+            step => self.renew(&mut state, step),
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("ended means ended", |model: &Self, state: &State| {
+                !state.breaks_the_promise(model.left_out)
+            }),
+            Property::sometimes("a session is served", |model: &Self, state: &State| {
+                state.forwards(1, 0, model.left_out)
+            }),
+            Property::sometimes(
+                "a session of one node is served on another",
+                |model: &Self, state: &State| {
+                    let session = usize::from(model.ends == Entry::User);
+                    state.forwards(1, session, model.left_out)
+                },
+            ),
+            Property::sometimes(
+                "answered when all have applied it",
+                |_: &Self, state: &State| {
+                    state.ending == Ending::Answered
+                        && !state.waited_a_lease_out
+                        && state.nodes.iter().any(|node| node.applied == 1)
+                },
+            ),
+            Property::sometimes(
+                "answered when a lease was waited out",
+                |_: &Self, state: &State| {
+                    state.ending == Ending::Answered && state.waited_a_lease_out
+                },
+            ),
+            Property::sometimes(
+                "served again after a lease ran out",
+                |model: &Self, state: &State| {
+                    let serves = (0..NODES).any(|node| state.forwards(node, 0, model.left_out));
+                    state.has_run_out && serves
+                },
+            ),
+        ]
+    }
+}
