@@ -65,9 +65,13 @@ impl Follower {
     /// Until the node leaves.
     pub(super) async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
+        let mut is_lost = false;
         while !self.node.follow.has_begun() {
             let lost = match self.connect().await {
                 Ok(mut line) => {
+                    if std::mem::take(&mut is_lost) {
+                        tracing::info!("the store is followed again");
+                    }
                     pause = FIRST_PAUSE;
                     let lost = self.follow(&mut line).await;
                     if lost.is_ok() {
@@ -78,8 +82,13 @@ impl Follower {
                 }
                 Err(fault) => Err(fault),
             };
-            if let Err(fault) = lost {
-                tracing::warn!(%fault, "the store can't be followed; trying again");
+            match lost {
+                // Said once, however long it takes.
+                Err(fault) if std::mem::replace(&mut is_lost, true) => {
+                    tracing::debug!(%fault, "the store can't be followed yet");
+                }
+                Err(fault) => tracing::warn!(%fault, "the store can't be followed; trying again"),
+                Ok(()) => {}
             }
             // As many as wait are told at once, and not after a time that does not help them.
             self.turn_away(pause).await;

@@ -159,6 +159,17 @@ impl Cluster {
         Ok(node.sessions.find(&token, node.clock.now()).ok())
     }
 
+    /// Whether it is worth asking the store: said at once to whoever would wait for it in vain.
+    ///
+    /// # Errors
+    /// [`Unreached::Store`] while the table is not to be believed.
+    pub fn hears_from_the_store(&self) -> Result<(), Unreached> {
+        match &self.0 {
+            Some(node) if !node.sessions.is_trusted(node.clock.now()) => Err(Unreached::Store),
+            _ => Ok(()),
+        }
+    }
+
     /// Brings every session of a user.
     pub async fn bring_user(&self, user: UserId) -> Result<(), Unreached> {
         self.bring(Wanted::User(user)).await

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::watch::lease_of;
 use super::{Cluster, Node};
-use crate::store::{FeedNumber, NodeRow};
+use crate::clock::Timestamp;
+use crate::store::{FeedNumber, NodeId, NodeRow};
 
 /// How far a revocation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,21 +50,30 @@ impl Cluster {
     }
 }
 
+/// A node that is waited for.
+#[derive(Debug)]
+struct Awaited {
+    id: NodeId,
+    /// Since when the beat has stood that it had when the nodes were first looked at after the commit.
+    since: Timestamp,
+    lease: Duration,
+    is_reached: bool,
+}
+
 impl Node {
     async fn in_force(&self, number: FeedNumber) -> Reach {
         let begun = self.clock.now();
         let mut pause = FIRST_PAUSE;
-        let (mut rows, mut longest) = (Vec::new(), self.lease.length);
+        let mut awaited: Option<Vec<Awaited>> = None;
         loop {
             match self.store.nodes().await {
-                Ok(read) => {
-                    rows = read;
-                    longest = rows.iter().map(lease_of).fold(longest, Duration::max);
-                    let (nodes, missing) = self.judge(&rows, number);
-                    if missing == 0 {
+                Ok(rows) => {
+                    let awaited = awaited.get_or_insert_with(|| self.to_wait_for(&rows));
+                    self.look_at(awaited, &rows, number);
+                    if awaited.iter().all(|node| node.is_reached) {
                         let closed = self.store.closed_for(number).await.unwrap_or(0);
                         return Reach {
-                            nodes,
+                            nodes: awaited.len(),
                             unreached: 0,
                             closed: usize::try_from(closed).unwrap_or(0),
                         };
@@ -71,12 +81,14 @@ impl Node {
                 }
                 Err(fault) => tracing::warn!(%fault, "can't see how far a revocation has come"),
             }
+            let longest = awaited.iter().flatten().map(|node| node.lease);
+            let longest = longest.fold(self.lease.length, Duration::max);
             if self.clock.now().since(begun) > longest + AFTERWARDS {
-                let (nodes, missing) = self.judge(&rows, number);
+                let missing = awaited.iter().flatten().filter(|node| !node.is_reached);
                 return Reach {
-                    nodes,
+                    nodes: awaited.as_ref().map_or(1, Vec::len),
                     // Without a look at them nothing is known of any.
-                    unreached: missing.max(usize::from(rows.is_empty())),
+                    unreached: awaited.as_ref().map_or(1, |_| missing.count()),
                     closed: 0,
                 };
             }
@@ -85,16 +97,31 @@ impl Node {
         }
     }
 
-    /// How many nodes may serve, and how many of these have not applied the number.
-    fn judge(&self, rows: &[NodeRow], number: FeedNumber) -> (usize, usize) {
+    /// Those that may serve. Nobody who comes later, and no beat that is raised later: whoever raises
+    /// one reads the feed after that, and finds the entry there before the table is trusted again.
+    fn to_wait_for(&self, rows: &[NodeRow]) -> Vec<Awaited> {
         // After the reading: no beat is taken for older than it is by this.
         let now = self.clock.now();
         let mut watch = self.watch();
-        let alive: Vec<_> = rows
-            .iter()
-            .filter(|row| watch.may_serve(row, now))
-            .collect();
-        let missing = alive.iter().filter(|row| row.applied < number).count();
-        (alive.len(), missing)
+        let alive = rows.iter().filter(|row| watch.may_serve(row, now)).cloned();
+        let alive: Vec<NodeRow> = alive.collect();
+        let awaited = alive.into_iter().map(|row| Awaited {
+            since: watch.since(&row.id).unwrap_or(now),
+            lease: lease_of(&row),
+            id: row.id,
+            is_reached: false,
+        });
+        awaited.collect()
+    }
+
+    /// Notes who has applied the number, and strikes out who may not serve any more: whose lease has run
+    /// out meanwhile, and who has left.
+    fn look_at(&self, awaited: &mut Vec<Awaited>, rows: &[NodeRow], number: FeedNumber) {
+        let now = self.clock.now();
+        awaited.retain_mut(|node| {
+            let row = rows.iter().find(|row| row.id == node.id);
+            node.is_reached |= row.is_some_and(|row| number <= row.applied);
+            node.is_reached || (row.is_some() && now.since(node.since) < node.lease)
+        });
     }
 }

@@ -21,10 +21,15 @@ impl Watch {
         now.since(seen.1) < lease_of(row)
     }
 
+    /// Since when the node's beat has stood still.
+    pub(super) fn since(&self, id: &NodeId) -> Option<Timestamp> {
+        self.0.get(id).map(|(_, since)| *since)
+    }
+
     /// For how long the node's beat has stood still.
     pub(super) fn still_for(&self, id: &NodeId, now: Timestamp) -> Duration {
-        let seen = self.0.get(id);
-        seen.map_or(Duration::ZERO, |(_, since)| now.since(*since))
+        let since = self.since(id);
+        since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// Forgets what was seen: the store may be another one, with rows from before.

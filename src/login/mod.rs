@@ -297,6 +297,7 @@ impl Login {
         password: &Secret<String>,
         from: &Origin,
     ) -> Result<PasswordChecked, SignInError> {
+        self.0.cluster.hears_from_the_store()?;
         let canonical = UserName::parse(name).ok();
         let facts = match &canonical {
             Some(name) => self.0.store.sign_in_facts(name).await,
@@ -368,6 +369,7 @@ impl Login {
         cookie: &str,
         from: &Origin,
     ) -> Result<(Pending, Attempt<'_>), SignInError> {
+        self.0.cluster.hears_from_the_store()?;
         let pending = self.under_try(cookie).await?;
         let key = self.key_of_user(pending.user.id, Guess::Code, from);
         let attempt = self.may_guess([Some(key), None]).await?;

@@ -25,6 +25,9 @@ const AT_ONCE: usize = 1000;
 /// much longer than it was, never shorter.
 const SWEEPS_PER_WRITE: u32 = 10;
 
+/// In sweeps.
+const MINUTE: u32 = 60;
+
 /// How many rows are written before another change of the store has its turn.
 const PIECE: usize = 500;
 
@@ -101,10 +104,14 @@ pub async fn keep_house(
             tokio::task::yield_now().await;
         }
         sweeps = sweeps.wrapping_add(1);
+        if !sessions.is_trusted(clock.now()) {
+            // The store is away, and nobody was seen since.
+            continue;
+        }
         if sweeps.is_multiple_of(sweeps_per_write(&sessions)) {
             seen.extend(sessions.take_seen());
         }
-        if sessions.is_shared() {
+        if sessions.is_shared() && (!expired.is_empty() || sweeps.is_multiple_of(MINUTE)) {
             forget(&sessions, &store, &mut expired).await;
         }
         write(&store, &mut seen, &mut expired, SWEEP / 2).await;
@@ -147,11 +154,16 @@ async fn sweep(
 async fn forget(sessions: &Sessions, store: &Store, expired: &mut Vec<TokenHash>) {
     let limits = sessions.limits();
     let now = store.clock().now();
-    let idle = std::mem::take(expired);
-    for piece in idle.chunks(PIECE) {
+    let mut idle = std::mem::take(expired);
+    // At least once, for those that are too old and were asked for nowhere.
+    loop {
+        let piece = idle.split_off(idle.len().saturating_sub(PIECE));
         let (created, seen) = (now.minus(limits.lifetime), now.minus(limits.idle_timeout));
-        if let Err(fault) = store.forget_expired(created, piece, seen).await {
+        if let Err(fault) = store.forget_expired(created, &piece, seen).await {
             tracing::warn!(%fault, "could not forget sessions that ran out");
+            return;
+        }
+        if idle.is_empty() {
             return;
         }
     }

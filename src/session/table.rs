@@ -161,6 +161,11 @@ impl Sessions {
         self.0.trust.move_on(until);
     }
 
+    /// Whether the table is to be believed at `now`.
+    pub fn is_trusted(&self, now: Timestamp) -> bool {
+        self.0.trust.holds(now)
+    }
+
     /// Until when the table is to be believed.
     pub fn trusted_until(&self) -> Timestamp {
         self.0.trust.until()

@@ -86,9 +86,10 @@ pub(crate) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Ending {
     No,
-    /// These are waited for.
-    Looked([bool; NODES]),
-    Committed([bool; NODES]),
+    /// These are waited for, since then.
+    Looked([Option<u8>; NODES]),
+    Committed,
+    Waiting([Option<u8>; NODES]),
     Answered,
 }
 
@@ -208,11 +209,12 @@ impl Protocol {
             Ending::No | Ending::Looked(_) if state.entry.is_none() => {
                 steps.push(Step::Commit(self.ends));
             }
-            Ending::Committed(_) => steps.push(Step::Answer),
+            Ending::Committed => steps.push(Step::LookAtNodes),
+            Ending::Waiting(_) => steps.push(Step::Answer),
             _ => {}
         }
         // It watches all the time, as every node does.
-        if state.ending != Ending::Answered {
+        if matches!(state.ending, Ending::No | Ending::Looked(_)) {
             steps.push(Step::Watch);
         }
     }
@@ -232,16 +234,14 @@ impl Protocol {
     }
 
     /// Whether everybody who may serve has applied the entry; and whether somebody was waited out.
-    fn is_in_force(&self, state: &State, awaited: [bool; NODES]) -> Option<bool> {
+    fn is_in_force(&self, state: &State, awaited: [Option<u8>; NODES]) -> Option<bool> {
         let now = state.clocks[REVOKER];
         let mut waited_out = false;
-        for (node, row) in state.rows.iter().enumerate() {
-            let Some(row) = row.filter(|_| awaited[node]) else {
+        for (row, since) in state.rows.iter().zip(awaited) {
+            let (Some(row), Some(since)) = (row, since) else {
                 continue;
             };
-            let seen = state.watch[node];
-            let stood_still = seen.is_some_and(|(_, since)| now.saturating_sub(since) >= LEASE);
-            if row.applied < 1 && !stood_still {
+            if row.applied < 1 && now.saturating_sub(since) < LEASE {
                 return None;
             }
             waited_out |= row.applied < 1;
@@ -399,7 +399,12 @@ impl Model for Protocol {
             }
             Step::Watch => self.watched(&mut state),
             Step::LookAtNodes => {
-                state.ending = Ending::Looked(state.rows.map(|row| row.is_some()));
+                self.watched(&mut state);
+                let awaited = state.watch.map(|seen| seen.map(|(_, since)| since));
+                state.ending = match state.ending {
+                    Ending::Committed => Ending::Waiting(awaited),
+                    _ => Ending::Looked(awaited),
+                };
             }
             Step::Commit(entry) => {
                 state.entry = Some(entry);
@@ -407,18 +412,15 @@ impl Model for Protocol {
                     Entry::User => [false; SESSIONS],
                     Entry::Session => [false, state.kept[1]],
                 };
-                let awaited = match state.ending {
-                    Ending::Looked(seen) => seen,
-                    _ => [true; NODES],
+                state.ending = match state.ending {
+                    Ending::Looked(awaited) => Ending::Waiting(awaited),
+                    _ => Ending::Committed,
                 };
-                state.ending = Ending::Committed(awaited);
             }
             Step::Answer => {
-                let Ending::Committed(awaited) = state.ending else {
+                let Ending::Waiting(awaited) = state.ending else {
                     return None;
                 };
-                // It looks at the nodes once more, and goes by that.
-                self.watched(&mut state);
                 state.waited_a_lease_out = self.is_in_force(&state, awaited)?;
                 state.ending = Ending::Answered;
             }
