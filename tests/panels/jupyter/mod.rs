@@ -193,13 +193,16 @@ async fn ask(terminal: &mut WebSocket, command: &str) -> String {
         if said[0] == "stdout" {
             printed += said[1].as_str().unwrap();
         }
-        // The answer is a line of its own; the command is echoed on the line before.
+        // The command is echoed on the line before the answer. What is asked before the shell has shown
+        // its prompt is echoed first, and the prompt comes with the answer.
+        let is_prompt = |symbol: char| symbol == '#' || symbol == '$' || symbol.is_whitespace();
         let mut lines = printed
             .lines()
-            .map(str::trim)
-            .skip_while(|line| !line.contains(command));
+            .skip_while(|line| !line.contains(command))
+            .skip(1)
+            .map(|line| line.trim().trim_start_matches(is_prompt));
         if let Some(line) = lines
-            .nth(1)
+            .find(|line| !line.is_empty())
             .filter(|_| printed.trim_end().ends_with(['#', '$']))
         {
             return line.to_owned();
