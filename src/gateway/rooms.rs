@@ -17,12 +17,12 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Live, Place, Server};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
-use crate::management::{self, LookAtPanels, Management};
+use crate::management::{self, LookAtPanels, Management, Refusals};
 use crate::revoke::Revoker;
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::{self, Moved, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, Metrics};
 use crate::users::Users;
 
 /// The rooms that every door shares.
@@ -66,7 +66,11 @@ pub async fn offline(config: &Config) -> Result<Offline, GatewayError> {
     let rooms = Rooms::open(Arc::new(config.clone()), &tasks, Purpose::Command).await?;
     Ok(Offline {
         // Nothing is sent to any.
-        management: rooms.management(Box::new(Vec::new), Shutdown::new()),
+        management: rooms.management(
+            Box::new(Vec::new),
+            AccessLog::off(rooms.metrics.clone()),
+            Shutdown::new(),
+        ),
         rooms,
         tasks,
     })
@@ -185,7 +189,12 @@ impl Rooms {
         })
     }
 
-    pub(super) fn management(&self, panels: LookAtPanels, leaving: Shutdown) -> Management {
+    pub(super) fn management(
+        &self,
+        panels: LookAtPanels,
+        access: AccessLog,
+        leaving: Shutdown,
+    ) -> Management {
         Management::new(management::Verbs {
             users: self.users.clone(),
             revoker: self.revoker.clone(),
@@ -195,6 +204,8 @@ impl Rooms {
             config: self.live.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            access,
+            refusals: Refusals::default(),
             panels,
             leaving,
         })

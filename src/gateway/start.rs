@@ -398,7 +398,11 @@ fn open_office(
     handed: &mut Handed,
 ) -> Result<(), GatewayError> {
     let office = Office {
-        management: rooms.management(house.look_at_panels(), open.leaving.clone()),
+        management: rooms.management(
+            house.look_at_panels(),
+            house.access.clone(),
+            open.leaving.clone(),
+        ),
         tasks: house.tasks.clone(),
     };
     let entrance = Entrance {

@@ -16,6 +16,7 @@ mod pending;
 mod start;
 mod tally;
 mod throttle;
+mod wrong_secrets;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use self::pending::Half;
 use self::pending::{Pending, Stage};
 use self::start::SignedIn;
 use self::throttle::{Attempt, Throttle};
+pub use self::wrong_secrets::{Wrong, WrongSecrets};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Unreached};
 use crate::config::Live;

@@ -40,7 +40,7 @@ use crate::store::{Bound, Failures, GuessKey, Guessed, Store};
 
 const STRANGERS: usize = 1 << 16;
 const MOST_SESSIONS: usize = 20_000;
-const MOST_ADDRESSES: usize = 50_000;
+pub(super) const MOST_ADDRESSES: usize = 50_000;
 
 /// By what a guess is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ struct Counts {
 
 /// Counts of which only so many are kept.
 #[derive(Debug)]
-struct Bounded<K> {
+pub(super) struct Bounded<K> {
     most: usize,
     tallies: HashMap<K, Tally>,
 }
@@ -299,12 +299,17 @@ impl Key {
         }
     }
 
-    /// The network that one customer has: an IPv4 address, or a /64 of IPv6.
+    /// By the network of an address.
     pub(super) fn address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self::Address(network(address))
+    }
+}
+
+/// The network that one customer has: an IPv4 address, or a /64 of IPv6.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -322,14 +327,14 @@ impl Counts {
 }
 
 impl<K: Eq + Hash> Bounded<K> {
-    fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             most,
             tallies: HashMap::new(),
         }
     }
 
-    fn of(&mut self, key: K, now: Timestamp) -> &mut Tally {
+    pub(super) fn of(&mut self, key: K, now: Timestamp) -> &mut Tally {
         if self.tallies.len() >= self.most && !self.tallies.contains_key(&key) {
             self.make_room(now);
         }

@@ -1,5 +1,7 @@
 //! Who calls: a program with a token, or the owner of the gateway at its socket.
 
+use std::net::IpAddr;
+
 use http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -14,8 +16,8 @@ use crate::wire::Problem;
 /// By which way a call came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
-    /// The HTTPS listener: a token is asked for.
-    Listener,
+    /// The HTTPS listener, and the address of whoever is at its other end: a token is asked for.
+    Listener { client: IpAddr },
     /// The management socket, and the user who is at its other end.
     Socket { uid: u32 },
     /// This very process, on behalf of whoever started it and could open the store.
@@ -34,7 +36,32 @@ pub(super) enum Caller {
     Anyone,
 }
 
+/// Why a caller is not let in.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Nothing says who it is.
+    NoToken(Problem),
+    /// What it shows is no token of this gateway, or, by its name, one that has expired.
+    WrongToken {
+        expired: Option<String>,
+        problem: Problem,
+    },
+    /// It is known, and may not do this.
+    NotAllowed { who: String, problem: Problem },
+    /// Who it is can't be found out.
+    Failed(Problem),
+}
+
 impl Caller {
+    /// The name in the log; `None` for who is not asked.
+    pub(super) fn name(&self, door: Door) -> Option<String> {
+        match (self, door) {
+            (Self::Token { name, .. }, _) => Some(format!("token:{name}")),
+            (Self::Owner, Door::Socket { uid }) => Some(format!("uid:{uid}")),
+            (Self::Owner | Self::Anyone, _) => None,
+        }
+    }
+
     /// The name in the audit list.
     pub(super) fn actor(&self) -> Actor {
         match self {
@@ -57,7 +84,7 @@ impl Caller {
 /// (CVE-2026-27589).
 pub(super) fn refuse_browsers(door: Door, headers: &HeaderMap) -> Result<(), Problem> {
     let from_browser = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
-    if door == Door::Listener && from_browser {
+    if matches!(door, Door::Listener { .. }) && from_browser {
         return Err(
             Problem::new(StatusCode::FORBIDDEN, "not for browsers").detail(
                 "the management API answers programs; a request with Origin or Sec-Fetch-Site is refused",
@@ -74,38 +101,44 @@ pub(super) async fn admit(
     headers: &HeaderMap,
     store: &Store,
     now: Timestamp,
-) -> Result<Caller, Problem> {
+) -> Result<Caller, Refused> {
     if access == Access::Anyone {
         return Ok(Caller::Anyone);
     }
     let caller = match door {
         Door::Process => Caller::Owner,
         Door::Socket { uid } => at_socket(uid)?,
-        Door::Listener => with_token(headers, store, now).await?,
+        Door::Listener { .. } => with_token(headers, store, now).await?,
     };
     if caller.may(access) {
         Ok(caller)
     } else {
-        Err(not_enough(access))
+        Err(Refused::NotAllowed {
+            who: caller.name(door).unwrap_or_default(),
+            problem: not_enough(access),
+        })
     }
 }
 
-fn at_socket(uid: u32) -> Result<Caller, Problem> {
+fn at_socket(uid: u32) -> Result<Caller, Refused> {
     let own = rustix::process::geteuid().as_raw();
     if uid == own || uid == 0 {
         return Ok(Caller::Owner);
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "not the owner")
-        .detail("only the user whom the gateway runs as, and root, may use its socket"))
+    Err(Refused::NotAllowed {
+        who: format!("uid:{uid}"),
+        problem: Problem::new(StatusCode::FORBIDDEN, "not the owner")
+            .detail("only the user whom the gateway runs as, and root, may use its socket"),
+    })
 }
 
-async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Result<Caller, Problem> {
+async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Result<Caller, Refused> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
-        return Err(unauthorized(
+        return Err(Refused::NoToken(unauthorized(
             "send one Authorization field: \"Bearer\", a space and a management token",
             "Bearer realm=\"portcullis\"",
-        ));
+        )));
     };
     let hash = field
         .to_str()
@@ -113,16 +146,22 @@ async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Resul
         .and_then(bearer)
         .and_then(ApiToken::hash_of);
     let token = match hash {
-        Some(hash) => store.token(&hash).await.map_err(refusal::of_store)?,
-        None => None,
+        Some(hash) => store.token(&hash).await,
+        None => Ok(None),
     };
-    match token {
+    match token.map_err(|fault| Refused::Failed(refusal::of_store(fault)))? {
         Some(token) if token.expires.is_none_or(|expires| now < expires) => Ok(Caller::Token {
             name: token.name,
             scopes: token.scopes,
         }),
-        Some(_) => Err(wrong_token("this management token has expired")),
-        None => Err(wrong_token("this is no management token of this gateway")),
+        Some(token) => Err(Refused::WrongToken {
+            expired: Some(token.name),
+            problem: wrong_token("this management token has expired"),
+        }),
+        None => Err(Refused::WrongToken {
+            expired: None,
+            problem: wrong_token("this is no management token of this gateway"),
+        }),
     }
 }
 

@@ -21,16 +21,20 @@ mod shape;
 mod state;
 mod token;
 mod tokens;
+mod told;
 
 use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
 pub use self::caller::Door;
 use self::calls::Access;
 use self::order::{Fields, Order};
+pub use self::told::Refusals;
+use self::told::Told;
 use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -41,9 +45,9 @@ use crate::revoke::Revoker;
 use crate::session::Sessions;
 use crate::shutdown::Shutdown;
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{AccessLog, Metrics};
 use crate::users::Users;
-use crate::wire::{Body, Problem, Request, Response};
+use crate::wire::{Body, Problem, Request, RequestId, Response};
 
 /// The management API. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +65,9 @@ pub struct Verbs {
     pub config: Live,
     pub clock: Clock,
     pub metrics: Metrics,
+    /// Where each call has a line.
+    pub access: AccessLog,
+    pub refusals: Refusals,
     pub panels: LookAtPanels,
     /// Begins when the gateway is told to end: whoever balances load sends nothing more here.
     pub leaving: Shutdown,
@@ -80,28 +87,46 @@ impl Management {
     /// Answers a request that came over a connection: the socket's when it knows who is at its other
     /// end, else the listener's.
     pub async fn answer(&self, connection: Arc<Connection>, request: Request) -> Response {
-        let door = connection
-            .owner()
-            .map_or(Door::Listener, |uid| Door::Socket { uid });
-        self.answer_at(door, request).await
+        let door = match connection.owner() {
+            Some(uid) => Door::Socket { uid },
+            None => Door::Listener {
+                client: connection.client_of(request.headers()),
+            },
+        };
+        let answering = self.answer_at(door, request);
+        RequestId::next().of(answering).await
     }
 
-    /// Answers a request that came through `door`.
+    /// Answers a request that came through `door`, and tells of it.
     pub async fn answer_at(&self, door: Door, request: Request) -> Response {
-        self.carry_out(door, request)
-            .await
-            .unwrap_or_else(Problem::into_response)
+        let (head, body) = request.into_parts();
+        let mut told = Told::begin(&self.verbs, door, &head);
+        let answered = self.carry_out(door, &head, body, &mut told).await;
+        let response = answered.unwrap_or_else(Problem::into_response);
+        told.answered(&response);
+        response
     }
 
     /// The order of the checks: the call, the browser, the caller, the body. What is refused has read
     /// nothing of the body.
-    async fn carry_out(&self, door: Door, request: Request) -> Result<Response, Problem> {
-        let (head, body) = request.into_parts();
+    async fn carry_out(
+        &self,
+        door: Door,
+        head: &Parts,
+        body: Body,
+        told: &mut Told<'_>,
+    ) -> Result<Response, Problem> {
         caller::refuse_browsers(door, &head.headers)?;
         let (call, segment) = calls::find(&head.method, head.uri.path())?;
+        told.asks(call.access);
         let verbs = &self.verbs;
         let now = verbs.clock.now();
-        let caller = caller::admit(door, call.access, &head.headers, &verbs.store, now).await?;
+        let admitted = caller::admit(door, call.access, &head.headers, &verbs.store, now).await;
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(refused) => return Err(told.refused(refused).await),
+        };
+        told.is_of(&caller);
         let mut order = Order {
             caller,
             segment: segment.map(str::to_owned),

@@ -47,6 +47,10 @@ pub enum Action {
     RecoveryCodeUsed,
     TokenAdded,
     TokenRemoved,
+    /// A wrong management token, or one that may not do what it was used for.
+    TokenRefused,
+    /// A set-up link that is none, or none any more.
+    SetupLinkRefused,
     StoreRestored,
 }
 
@@ -113,6 +117,8 @@ impl Action {
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
             Self::TokenRemoved => "token-removed",
+            Self::TokenRefused => "token-refused",
+            Self::SetupLinkRefused => "setup-link-refused",
             Self::StoreRestored => "store-restored",
         }
     }

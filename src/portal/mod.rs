@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Live;
 use crate::gate::{Visit, forget_browser};
-use crate::login::Login;
+use crate::login::{Login, WrongSecrets};
 use crate::model::UserId;
 use crate::revoke::Revoker;
 use crate::session::{Session, Sessions};
@@ -71,6 +71,7 @@ struct Desk {
     config: Live,
     clock: Clock,
     metrics: Metrics,
+    wrong_links: WrongSecrets,
     /// The scheme, host and port that people type.
     origin: String,
 }
@@ -102,6 +103,7 @@ impl Portal {
             config,
             clock,
             metrics,
+            wrong_links: WrongSecrets::default(),
         };
         Self {
             router: routes(Arc::new(desk)),

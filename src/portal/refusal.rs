@@ -157,16 +157,31 @@ pub(super) fn busy(retry_after: Duration) -> Problem {
 /// A second factor is not guessed (F3).
 /// The same words for a name, an address and a session, and for a name that nobody has.
 pub(super) fn too_many(retry_after: Duration) -> Problem {
-    let minutes = match retry_after.as_secs().div_ceil(60) {
-        0 | 1 => "a minute".to_owned(),
-        minutes => format!("{minutes} minutes"),
-    };
+    let minutes = in_minutes(retry_after);
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many failed sign-ins");
     let detail = format!(
         "Too many sign-ins have failed. Wait {minutes}, then try again. If that does not help, \
          an administrator can send you a one-time link."
     );
     wait(problem.detail(detail), retry_after)
+}
+
+/// Too many links that do not work.
+pub(super) fn too_many_links(retry_after: Duration) -> Problem {
+    let minutes = in_minutes(retry_after);
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong links");
+    let detail = format!(
+        "Too many links that do not work were opened from your network. A link that works opens at once; \
+         see that yours is whole, or wait {minutes} and try again."
+    );
+    wait(problem.detail(detail), retry_after)
+}
+
+fn in_minutes(span: Duration) -> String {
+    match span.as_secs().div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
 }
 
 fn wait(problem: Problem, retry_after: Duration) -> Problem {

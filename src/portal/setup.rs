@@ -1,5 +1,6 @@
 //! The page behind a one-time link: whoever holds the link chooses the password.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,17 +12,18 @@ use super::done::Done;
 use super::page::see_other;
 use super::refusal::{
     Answer, DIFFER, Refusal, failed, not_acceptable, out_of_date, password_complaint,
+    too_many_links,
 };
 use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
 use crate::model::User;
 use crate::users::UsersError;
-use crate::wire::{NextPath, Problem};
+use crate::wire::{NextPath, Problem, RequestId};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
     let stranger = Stranger::of(&asked.parts);
     let token = token(&asked)?;
-    let user = holder(&desk, &token).await?;
+    let user = holder(&desk, &token, &asked).await?;
     let form = draw(&desk, &stranger, &token, &user, None);
     Ok(stranger.remembered(page::answer(StatusCode::OK, form)))
 }
@@ -29,7 +31,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     let stranger = Stranger::of(&posted.asked.parts);
     let token = token(&posted.asked)?;
-    let user = holder(&desk, &token).await?;
+    let user = holder(&desk, &token, &posted.asked).await?;
     let again = |problem: Problem, field| {
         Refusal::on_form(stranger.remembered_in(problem), |problem| {
             let complaint = Complaint::of(problem, field);
@@ -80,12 +82,32 @@ fn token(asked: &Asked) -> Result<String, Problem> {
     asked.query("token").ok_or_else(no_such_link)
 }
 
-/// Whose link it is.
-async fn holder(desk: &Desk, token: &str) -> Result<User, Problem> {
+/// Whose link it is. It is looked up first: a right link is never held up by wrong ones.
+async fn holder(desk: &Desk, token: &str, asked: &Asked) -> Result<User, Problem> {
     match desk.users.setup_user(token).await {
         Ok(user) => Ok(user),
-        Err(UsersError::LinkSpent) => Err(no_such_link()),
+        Err(UsersError::LinkSpent) => Err(desk.wrong_link(asked.origin().address).await),
         Err(cause) => Err(failed("reading a set-up link", &cause)),
+    }
+}
+
+impl Desk {
+    /// Counts a link that does not work, and tells of a run of them; what to answer.
+    async fn wrong_link(&self, client: IpAddr) -> Problem {
+        self.metrics.setup_link_refused();
+        let rate = self.config.now().throttle.per_address;
+        let wrong = self.wrong_links.count(client, rate, self.clock.now());
+        if wrong.begins_run {
+            tracing::warn!(%client, request = %RequestId::current(), "a set-up link was refused");
+            self.users.tell_of_refused_link(client).await;
+        }
+        if wrong.reaches_limit {
+            tracing::warn!(%client, "{} wrong set-up links: further ones of this address are answered with 429", rate.count);
+        }
+        match wrong.wait {
+            Some(wait) => too_many_links(wait),
+            None => no_such_link(),
+        }
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Line {
     pub user: Option<String>,
     /// The public name of the session, not its token.
     pub session: Option<String>,
+    /// Who makes a call of the management API: `token:NAME`, or `uid:NUMBER` at the socket.
+    pub caller: Option<String>,
+    /// What a call asks of its token.
+    pub scope: Option<&'static str>,
     pub(super) panel: Option<String>,
     pub(super) verdict: &'static str,
     pub(super) status: u16,
@@ -37,6 +41,10 @@ struct Written<'a> {
     client: Option<IpAddr>,
     user: Option<&'a str>,
     session: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
     method: &'a str,
     host: &'a str,
     path: &'a str,
@@ -63,6 +71,8 @@ impl Line {
             client: None,
             user: None,
             session: None,
+            caller: None,
+            scope: None,
             panel: None,
             verdict: "none",
             status: 0,
@@ -77,6 +87,8 @@ impl Line {
             client: self.client,
             user: self.user.as_deref(),
             session: self.session.as_deref(),
+            caller: self.caller.as_deref(),
+            scope: self.scope,
             method: &self.method,
             host: &self.host,
             path: &self.path,
@@ -97,7 +109,7 @@ impl Line {
 
 impl Written<'_> {
     /// `TIME REQUEST CLIENT USER METHOD HOST PATH PANEL VERDICT STATUS BYTES MILLISECONDSms`; `-` where
-    /// there is nothing.
+    /// there is nothing. A call has its caller in the place of the user, and `call:SCOPE` as its verdict.
     fn as_text(&self) -> String {
         let mut text = String::with_capacity(192);
         let or_none = |text: Option<&str>| text.unwrap_or("-").replace(' ', "\\u{20}");
@@ -109,13 +121,16 @@ impl Written<'_> {
         };
         let _ = write!(
             text,
-            " {} {} {} {} {} {} {} {} {}ms",
-            or_none(self.user),
+            " {} {} {} {} {} {}{} {} {} {}ms",
+            or_none(self.caller.or(self.user)),
             self.method,
             self.host,
             self.path,
             or_none(self.panel),
             self.verdict,
+            self.scope
+                .map(|scope| format!(":{scope}"))
+                .unwrap_or_default(),
             self.status,
             self.bytes,
             self.milliseconds,

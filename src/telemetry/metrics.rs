@@ -21,6 +21,8 @@ struct Numbers {
     open_exchanges: Gauge,
     exchange_seconds: Histogram,
     sign_ins: Family<SignInResult, Counter>,
+    setup_links_refused: Counter,
+    management_calls: Family<CallResult, Counter>,
     revocation_seconds: Family<Reached, Histogram, fn() -> Histogram>,
     store_seconds: Histogram,
     upstream_errors: Family<Upstream, Counter>,
@@ -65,6 +67,24 @@ pub enum SignIn {
     Failed,
 }
 
+/// How a call of the management API ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Call {
+    Done,
+    /// Nothing says who calls.
+    NoToken,
+    /// It was never given out, was removed or has expired.
+    WrongToken,
+    /// There were too many wrong ones from this address.
+    Limited,
+    /// The token, or the user at the socket, may not do this.
+    NotAllowed,
+    /// It can't be done as it was asked for.
+    Refused,
+    /// The gateway or its store failed.
+    Failed,
+}
+
 /// How far a revocation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Step {
@@ -86,6 +106,11 @@ struct Answered {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SignInResult {
     result: SignIn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallResult {
+    result: Call,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +140,8 @@ impl Default for Metrics {
             open_exchanges: Gauge::default(),
             exchange_seconds: seconds(),
             sign_ins: Family::default(),
+            setup_links_refused: Counter::default(),
+            management_calls: Family::default(),
             revocation_seconds: Family::new_with_constructor(seconds),
             store_seconds: seconds(),
             upstream_errors: Family::default(),
@@ -148,6 +175,16 @@ impl Numbers {
             "sign_ins",
             "Steps of sign-ins by how they ended",
             self.sign_ins.clone(),
+        );
+        registry.register(
+            "setup_links_refused",
+            "Set-up links that are none, or none any more",
+            clone(&self.setup_links_refused),
+        );
+        registry.register(
+            "management_calls",
+            "Calls of the management API by how they ended",
+            self.management_calls.clone(),
         );
         registry.register(
             "revocation_seconds",
@@ -290,6 +327,19 @@ impl Metrics {
             .inc();
     }
 
+    /// A set-up link was refused.
+    pub fn setup_link_refused(&self) {
+        self.0.setup_links_refused.inc();
+    }
+
+    /// A call of the management API has ended.
+    pub fn management_call(&self, result: Call) {
+        self.0
+            .management_calls
+            .get_or_create(&CallResult { result })
+            .inc();
+    }
+
     /// A revocation has come so far since it was called.
     pub fn revocation(&self, step: Step, took: Duration) {
         self.0
@@ -336,6 +386,8 @@ mod tests {
         metrics.answers_of("a").count(StatusCode::NOT_FOUND);
         metrics.answered("refuse", StatusCode::MISDIRECTED_REQUEST);
         metrics.sign_in(SignIn::WrongCode);
+        metrics.management_call(Call::WrongToken);
+        metrics.setup_link_refused();
         metrics.revocation(Step::LastByte, Duration::from_millis(20));
         metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
         let text = metrics.text();
@@ -345,6 +397,8 @@ mod tests {
             "portcullis_requests_total{verdict=\"refuse\",panel=\"\",status=\"4xx\"} 1",
             "portcullis_open_exchanges 1",
             "portcullis_sign_ins_total{result=\"WrongCode\"} 1",
+            "portcullis_management_calls_total{result=\"WrongToken\"} 1",
+            "portcullis_setup_links_refused_total 1",
             "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",
             "portcullis_upstream_errors_total{panel=\"back \\\"office\\\"\",status=\"502\"} 1",
             "portcullis_sessions 3",

@@ -3,6 +3,7 @@
 //! A link lives a day, dies with the next one and with every password that is set, and is spent in the
 //! transaction that sets the password. It never skips a second factor that is there (ASVS 6.4.3).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,7 +13,7 @@ use super::{Users, UsersError};
 use crate::login::{Next, Origin};
 use crate::model::{Action, Actor, Event, User};
 use crate::secret::{Secret, random_bytes, sha256};
-use crate::store::change::AddSetupLink;
+use crate::store::change::{AddSetupLink, Noted};
 
 /// How long a link can be used.
 pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,6 +63,17 @@ impl Users {
     pub async fn setup_user(&self, token: &str) -> Result<User, UsersError> {
         let link = self.0.store.setup_link(&sha256(token)).await?;
         link.map(|link| link.user).ok_or(UsersError::LinkSpent)
+    }
+
+    /// Tells in the audit list that links of no user come from an address. That the list can't be written
+    /// changes no answer.
+    pub async fn tell_of_refused_link(&self, address: IpAddr) {
+        let event = Event::general(Actor::Gateway, Action::SetupLinkRefused).detail(format!(
+            "a link that does not work was opened from {address}; more of the same run are in the access log and the metrics"
+        ));
+        if let Err(fault) = self.0.store.commit(Noted, event).await {
+            tracing::error!(%fault, "a refused link could not be written to the audit list");
+        }
     }
 
     /// Spends a link for a password, and goes on as after any right password.

@@ -27,3 +27,4 @@ mod class_g;
 mod class_g_logs;
 mod class_h;
 mod floods;
+mod watched;

@@ -3,8 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::Door;
-use super::{CALLS, house};
+use super::{CALLS, LISTENER, house};
 
 #[tokio::test]
 async fn what_is_described_is_what_answers() {
@@ -159,7 +158,7 @@ async fn it_is_alive_and_ready() {
     let house = house().await;
     for path in ["/healthz", "/readyz"] {
         let request = http::Request::builder().uri(path);
-        let answer = house.send(Door::Listener, request, "").await;
+        let answer = house.send(LISTENER, request, "").await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.document["status"], "ok");
     }

@@ -6,6 +6,7 @@
 mod account;
 mod again;
 mod factor;
+mod noted;
 mod session;
 mod token;
 mod user;
@@ -16,6 +17,7 @@ pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
 pub use self::again::{BeginAgain, BeginAnew};
 pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
+pub use self::noted::Noted;
 pub use self::session::{Admitted, EndSession, StartSession};
 pub use self::token::{AddToken, RemoveToken};
 pub use self::user::{
