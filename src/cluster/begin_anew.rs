@@ -3,6 +3,7 @@
 
 use super::follower::Follower;
 use crate::model::{Action, Actor, Event};
+use crate::session::CutReason;
 use crate::store::change::BeginAnew;
 use crate::store::{Line, StoreError};
 
@@ -50,7 +51,7 @@ impl Follower {
         };
         committed?;
         if ends_everything {
-            self.forget_all();
+            self.forget_all(CutReason::SessionEnded);
             self.tag = None;
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::question::Question;
 use super::{AT_ONCE, Node, Reply, Unreached};
 use crate::clock::Timestamp;
-use crate::session::Session;
+use crate::session::{CutReason, Session};
 use crate::store::{Entry, FeedNumber, Line, StoreError, Subject, Tag, Wanted};
 
 /// Follows the feed for one node.
@@ -187,7 +187,7 @@ impl Follower {
             let is_other = known.is_some_and(|known| self.tag.is_some_and(|tag| tag != known.tag));
             if feed.head < self.applied || is_other {
                 self.is_the_same_store(line).await?;
-                self.forget_all();
+                self.forget_all(CutReason::CannotBeTold);
                 // What it has begun anew goes on after a number that nobody has applied.
                 self.jump_to(line, feed.head.max(self.applied)).await?;
                 continue;
@@ -200,7 +200,7 @@ impl Follower {
             if self.applied < feed.head && !is_whole {
                 // It was away for so long that entries are forgotten: everything is brought anew.
                 tracing::warn!("this node was away for too long, and forgets what it knew");
-                self.forget_all();
+                self.forget_all(CutReason::CannotBeTold);
                 self.jump_to(line, feed.head).await?;
                 continue;
             }
@@ -248,8 +248,8 @@ impl Follower {
     }
 
     /// Forgets the whole table: what is asked for next is brought anew.
-    pub(super) fn forget_all(&mut self) {
-        self.cut(self.node.sessions.forget_all());
+    pub(super) fn forget_all(&mut self, reason: CutReason) {
+        self.cut(self.node.sessions.forget_all(reason));
     }
 
     fn cut(&self, ended: Vec<Arc<Session>>) {

@@ -192,6 +192,14 @@ pub fn untold() -> Problem {
         .header(RETRY_AFTER, HeaderValue::from_static("2"))
 }
 
+/// The rules have changed since the request was let pass.
+pub fn not_allowed_now() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "not allowed").detail(
+        "the gateway's rules have changed while this was under way, and no longer allow it; what the \
+         panel had begun to do may be done",
+    )
+}
+
 fn unknown_host() -> Problem {
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown host")
         .detail("no panel of this gateway has this host name")

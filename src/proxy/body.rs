@@ -18,7 +18,7 @@ use crate::cancel::Cancelled;
 use crate::clock::Clock;
 use crate::config::Bounds;
 use crate::deadline::Deadline;
-use crate::session::{Exchange, Session};
+use crate::session::{CutReason, Exchange, Session};
 
 /// How a client's body ended badly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ struct ClientBody {
 pub(super) struct ResponseBody {
     /// Until it is dropped.
     under_way: Option<(Box<RoundTrip>, Exchange)>,
-    cut: Cancelled,
+    cut: Cancelled<CutReason>,
     pool: Pool,
     _place: Place,
 }
@@ -134,7 +134,7 @@ impl ClientBody {
 impl ResponseBody {
     pub(super) fn new(trip: Box<RoundTrip>, exchange: Exchange, pool: Pool, place: Place) -> Self {
         Self {
-            cut: exchange.cut().cancelled(),
+            cut: exchange.guard().is_cut(),
             under_way: Some((trip, exchange)),
             pool,
             _place: place,
@@ -151,14 +151,15 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         // An error, not an end: a cut answer must not look complete.
-        if Pin::new(&mut self.cut).poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(io::Error::other("the session has ended"))));
+        if let Poll::Ready(reason) = Pin::new(&mut self.cut).poll(cx) {
+            return Poll::Ready(Some(Err(io::Error::other(reason))));
         }
-        let Some((trip, _)) = &mut self.under_way else {
+        let Some((trip, exchange)) = &mut self.under_way else {
             return Poll::Ready(None);
         };
         // Trailers of a panel are not passed on: it could set the gateway's cookie in them.
         let data = ready!(trip.poll_data(cx));
+        exchange.guard().may_carry().map_err(io::Error::other)?;
         Poll::Ready(data.map(|data| data.map(Frame::data).map_err(io::Error::other)))
     }
 

@@ -9,14 +9,17 @@ use super::body::ClientFault;
 use super::condition::NotNow;
 use super::upstream::UpstreamError;
 use crate::config::Panel;
+use crate::gate;
+use crate::session::CutReason;
 use crate::wire::Problem;
 
 /// Why an exchange brought no answer of the panel.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// The session ended before the panel answered: the visitor has to sign in.
-    #[error("the session has ended")]
-    SessionEnded,
+    /// The exchange was cut before the panel answered. Where the session ended, the visitor has to
+    /// sign in.
+    #[error("{0}")]
+    Cut(CutReason),
     #[error("panel {panel} can't be reached: {cause}")]
     Unreachable { panel: String, cause: UpstreamError },
     /// The gateway has no files, ports or memory left for one more connection.
@@ -65,7 +68,7 @@ impl ForwardError {
                 .referenced()
         };
         Some(match self {
-            Self::SessionEnded => return None,
+            Self::Cut(reason) => return of_cut(*reason),
             Self::Unreachable { panel, .. } => panel_failed(
                 StatusCode::BAD_GATEWAY,
                 "panel out of reach",
@@ -120,6 +123,26 @@ impl ForwardError {
     fn of_client(&self, status: StatusCode, title: &'static str) -> Problem {
         Problem::new(status, title).detail(self.to_string())
     }
+}
+
+/// `None` where the visitor has to sign in.
+fn of_cut(reason: CutReason) -> Option<Problem> {
+    match reason {
+        CutReason::SessionEnded => None,
+        CutReason::CannotBeTold => Some(gate::untold()),
+        CutReason::NotAllowed => Some(gate::not_allowed_now()),
+        CutReason::GatewayEnds => Some(gateway_ends()),
+    }
+}
+
+/// The gateway is to be asked again when it is back.
+fn gateway_ends() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "gateway restarts")
+        .detail(
+            "the gateway ended before the panel had answered; whether the panel did what was asked is \
+             not certain, so look before you ask again",
+        )
+        .header(RETRY_AFTER, 2.into())
 }
 
 fn unavailable(title: &'static str, panel: &str, what: &str, seconds: u64) -> Problem {

@@ -7,6 +7,7 @@
 mod body;
 mod condition;
 mod fault;
+mod guarded;
 mod panels;
 mod request_head;
 mod response_head;
@@ -36,7 +37,7 @@ use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::config::Panel;
 use crate::gate::Permit;
-use crate::session::Exchange;
+use crate::session::{CutReason, Exchange};
 use crate::shutdown::Shutdown;
 use crate::wire::{Body, Response};
 
@@ -110,7 +111,7 @@ impl Way {
     ) -> Result<Response, ForwardError> {
         let exchange = match permit.session() {
             Some(session) => Exchange::of(session.clone(), connection.closer().clone())
-                .map_err(|_| ForwardError::SessionEnded)?,
+                .map_err(ForwardError::Cut)?,
             None => Exchange::of_nobody(),
         };
         let bounds = &self.panel.bounds;
@@ -146,6 +147,18 @@ impl Way {
         forwarded
     }
 
+    /// The answer, if the exchange may still carry it.
+    fn answered(
+        &self,
+        exchange: &Exchange,
+        sent: Result<Result<Answer, UpstreamError>, CutReason>,
+    ) -> Result<Answer, ForwardError> {
+        let answer = sent.map_err(ForwardError::Cut)?;
+        // A request that was cut while it was sent looks like one that the panel did not take.
+        exchange.guard().may_carry().map_err(ForwardError::Cut)?;
+        answer.map_err(|fault| fault::of_exchange(&self.panel, fault))
+    }
+
     async fn exchange(
         &self,
         outbound: &Outbound<'_>,
@@ -156,11 +169,9 @@ impl Way {
     ) -> Result<Response, ForwardError> {
         let body =
             RequestBody::of_client(body, &self.panel.bounds, exchange.session(), &self.clock);
-        let request = request_head::build(outbound, parts).with(body);
+        let request = request_head::build(outbound, parts).with(body, exchange.guard());
         let sent = exchange.until_cut(self.upstream.send(request)).await;
-        let Answer { head, trip } = sent
-            .ok_or(ForwardError::SessionEnded)?
-            .map_err(|fault| fault::of_exchange(&self.panel, fault))?;
+        let Answer { head, trip } = self.answered(&exchange, sent)?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked for it (RFC 9110 §7.8); its connection goes with the answer.
             return Err(fault::nonsense(

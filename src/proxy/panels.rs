@@ -160,7 +160,9 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
     let path = path.as_str();
     let mut head = Head::new(&Method::GET, path, path.len() + host.len() + 64);
     head.text(&HOST, &[host.as_bytes()]);
-    let answer = upstream.send(head.with(RequestBody::empty())).await;
+    let asking = Exchange::of_nobody();
+    let request = head.with(RequestBody::empty(), asking.guard());
+    let answer = upstream.send(request).await;
     let Answer { head, mut trip } = answer.map_err(|fault| fault.to_string())?;
     let status = head.status;
     // The status alone decides: a long page is as good an answer.
@@ -171,7 +173,7 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
             break;
         }
     }
-    upstream.pool().give_back(trip, Exchange::of_nobody());
+    upstream.pool().give_back(trip, asking);
     if status.is_server_error() {
         return Err(format!("it answered {status}"));
     }

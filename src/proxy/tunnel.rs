@@ -19,12 +19,13 @@ use tokio::time::timeout;
 
 use super::body::{RequestBody, ResponseBody};
 use super::condition::Place;
-use super::upstream::{Answer, Outgoing, Stream};
-use super::websocket::{self, CloseReason, Frames};
+use super::guarded::Guarded;
+use super::upstream::{Answer, Head, Stream};
+use super::websocket::{self, Frames, close_frame};
 use super::{ForwardError, Outbound, Way, fault, request_head, response_head};
 use crate::accept::Connection;
 use crate::clock::Clock;
-use crate::session::Exchange;
+use crate::session::{CutReason, Exchange};
 use crate::shutdown::Shutdown;
 use crate::telemetry::Entry;
 use crate::wire::{Body, Response};
@@ -53,12 +54,11 @@ impl Way {
     ) -> Result<Response, ForwardError> {
         let over_http2 = parts.version == Version::HTTP_2;
         let browser = parts.extensions.remove::<OnUpgrade>();
-        let (request, key) = handshake(outbound, parts, over_http2);
-        let answer = exchange
-            .until_cut(self.upstream.send_alone(request))
-            .await
-            .ok_or(ForwardError::SessionEnded)?
-            .map_err(|cause| fault::of_exchange(&self.panel, cause))?;
+        let (head, key) = handshake(outbound, parts, over_http2);
+        // A handshake has no body that could be carried along.
+        let request = head.with(RequestBody::empty(), exchange.guard());
+        let sent = exchange.until_cut(self.upstream.send_alone(request)).await;
+        let answer = self.answered(&exchange, sent)?;
         if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
             return self.declined(answer, outbound, exchange, over_http2, place);
         }
@@ -105,13 +105,8 @@ impl Way {
     }
 }
 
-/// The request for the panel, and the key that its answer must prove. A handshake has no body that
-/// could be carried along.
-fn handshake(
-    outbound: &Outbound<'_>,
-    parts: &Parts,
-    over_http2: bool,
-) -> (Outgoing, Option<String>) {
+/// The head of the request for the panel, and the key that its answer must prove.
+fn handshake(outbound: &Outbound<'_>, parts: &Parts, over_http2: bool) -> (Head, Option<String>) {
     let mut head = request_head::build(outbound, parts);
     head.field(&CONNECTION, &HeaderValue::from_static("Upgrade"));
     head.field(&UPGRADE, &HeaderValue::from_static("websocket"));
@@ -124,7 +119,7 @@ fn handshake(
         let key = parts.headers.get(SEC_WEBSOCKET_KEY);
         key.and_then(|key| key.to_str().ok()).map(str::to_owned)
     };
-    (head.with(RequestBody::empty()), key)
+    (head, key)
 }
 
 fn proves(head: &response::Parts, key: &str) -> bool {
@@ -166,7 +161,7 @@ struct Tunnel {
 
 /// The way to the browser, and where in the stream of frames it stands.
 struct ToBrowser {
-    writer: WriteHalf<TokioIo<Upgraded>>,
+    writer: Guarded<WriteHalf<TokioIo<Upgraded>>>,
     frames: Frames,
     entry: Option<Entry>,
     /// Some of a write may have gone out: where the stream stands is not known.
@@ -176,21 +171,23 @@ struct ToBrowser {
 impl Tunnel {
     /// `ahead`: what came from the panel behind its answer.
     async fn run(self, browser: OnUpgrade, panel: Stream, ahead: BytesMut) {
-        let Some(Ok(browser)) = self.exchange.until_cut(browser).await else {
+        let Ok(Ok(browser)) = self.exchange.until_cut(browser).await else {
             return;
         };
         let (from_browser, to_browser) = split(TokioIo::new(browser));
         let (from_panel, mut to_panel) = split(panel);
+        let mut writer = Guarded::new(to_browser);
+        writer.ask(Some(self.exchange.guard().clone()));
         let mut to_browser = ToBrowser {
-            writer: to_browser,
+            writer,
             frames: Frames::default(),
             entry: self.entry.clone(),
             is_writing: false,
         };
         let reason = tokio::select! {
             biased; // the end of the session wins over bytes that are ready at the same moment
-            () = self.exchange.cut().cancelled() => Some(CloseReason::SessionEnded),
-            () = self.shutdown.hurried() => Some(CloseReason::Restart),
+            reason = self.exchange.guard().is_cut() => Some(reason),
+            () = self.shutdown.hurried() => Some(CutReason::GatewayEnds),
             () = until_both_end(
                 self.carry_up(from_browser, &mut to_panel),
                 to_browser.carry_down(from_panel, ahead),
@@ -249,12 +246,13 @@ impl ToBrowser {
         self.writer.shutdown().await
     }
 
-    async fn say_farewell(&mut self, reason: CloseReason) {
+    async fn say_farewell(&mut self, reason: CutReason) {
         if self.is_writing || !self.frames.is_between() {
             return;
         }
+        self.writer.ask(None);
         let writing = async {
-            self.writer.write_all(&reason.frame()).await?;
+            self.writer.write_all(&close_frame(reason)).await?;
             self.writer.flush().await
         };
         // A browser that does not read gets the end of the connection instead.

@@ -6,15 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::secret::random_bytes;
-
-/// Why a tunnel is closed from the middle (RFC 6455 §7.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CloseReason {
-    /// The session has ended.
-    SessionEnded,
-    /// The gateway restarts; the page may come back.
-    Restart,
-}
+use crate::session::CutReason;
 
 /// Follows a stream of frames, to know whether it stands between two of them.
 #[derive(Debug, Default)]
@@ -39,20 +31,22 @@ pub(super) fn accept_of(key: &str) -> String {
     ))
 }
 
-impl CloseReason {
-    /// The close frame of a server (RFC 6455 §5.5.1): unmasked, with status and reason.
-    pub(super) fn frame(self) -> Vec<u8> {
-        let (status, text): (u16, &str) = match self {
-            Self::SessionEnded => (1008, "the session has ended"),
-            Self::Restart => (1012, "the gateway restarts"),
-        };
-        // Both texts are shorter than the 125 bytes of a control frame.
-        let length = u8::try_from(2 + text.len()).unwrap_or(2);
-        let mut frame = vec![0x88, length];
-        frame.extend_from_slice(&status.to_be_bytes());
-        frame.extend_from_slice(text.as_bytes());
-        frame
-    }
+/// The close frame of a server (RFC 6455 §5.5.1) for a tunnel that is cut: unmasked, with status and
+/// reason. Many clients take 1008 as final, so it is for what will not be let pass again; after the
+/// other codes they come back (RFC 6455 §7.4.1 and its registry).
+pub(super) fn close_frame(reason: CutReason) -> Vec<u8> {
+    let (status, text): (u16, &str) = match reason {
+        CutReason::SessionEnded => (1008, "the session has ended"),
+        CutReason::NotAllowed => (1008, "the rules no longer allow this"),
+        CutReason::CannotBeTold => (1013, "sessions can't be checked; try again later"),
+        CutReason::GatewayEnds => (1012, "the gateway restarts"),
+    };
+    // Each text is shorter than the 125 bytes of a control frame.
+    let length = u8::try_from(2 + text.len()).unwrap_or(2);
+    let mut frame = vec![0x88, length];
+    frame.extend_from_slice(&status.to_be_bytes());
+    frame.extend_from_slice(text.as_bytes());
+    frame
 }
 
 impl Frames {
@@ -149,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_close_frame_says_why() {
-        let frame = CloseReason::SessionEnded.frame();
+        let frame = close_frame(CutReason::SessionEnded);
         assert_eq!(frame[..4], [0x88, 23, 0x03, 0xf0]);
         assert_eq!(&frame[4..], b"the session has ended");
     }

@@ -99,9 +99,8 @@ async fn a_user_is_ended_in_memory_and_on_disk_and_others_are_not() {
     let (ada, bob) = (house.user("ada").await, house.user("bob").await);
     let (hers, _his) = (house.sign_in(&ada).await, house.sign_in(&bob).await);
     let exchange = Exchange::of(hers.clone(), Cancel::new()).unwrap();
-    let cut = exchange.cut().clone();
     let leaves = async move {
-        cut.cancelled().await;
+        exchange.guard().is_cut().await;
         drop(exchange);
     };
     let (outcome, ()) = tokio::join!(house.revoker.end_user(&ada, event()), leaves);

@@ -3,17 +3,20 @@
 //! Every request body, response body and tunnel is registered with its session until it is over, and
 //! leaves the register by `Drop`, whatever the way out. Closing a register and entering it exclude
 //! each other: an exchange is either refused or seen by the revocation, never missed between the two.
+//!
+//! A cut is told by other tasks, which do not run while the process is stopped. So whoever carries
+//! bytes also asks a [`Guard`] before each step: it reads the clock, and knows on its own that the
+//! lease of this node is over.
 
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Ended, Session};
-use crate::cancel::{Cancel, UntilCancelled};
+use super::Session;
+use crate::cancel::{Cancel, Cancelled, UntilCancelled};
 
 /// How long a cut exchange may take to end in good form (a close frame, a reset stream) before its
 /// connection is dropped as it stands: a client that does not read must not keep it open.
@@ -23,12 +26,36 @@ const GRACE: Duration = Duration::from_millis(400);
 /// promise 2.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// Why what is open is cut: the close code of a WebSocket and the status of a request follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CutReason {
+    /// By a revocation, or because it has run out.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// The session may live on: this node has not heard from the store for too long.
+    #[error("it can't be told at the moment whether the session is still good")]
+    CannotBeTold,
+    /// The configuration has changed.
+    #[error("the rules no longer allow this")]
+    NotAllowed,
+    /// The session lives on.
+    #[error("the gateway ends")]
+    GatewayEnds,
+}
+
 /// One request with its answer, or one tunnel, in flight.
 #[derive(Debug)]
 pub struct Exchange {
-    session: Option<Arc<Session>>,
+    guard: Guard,
     number: u64,
-    cut: Cancel,
+}
+
+/// What is asked before each step that carries bytes of an exchange, in either direction. Clones are
+/// of the same exchange.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    session: Option<Arc<Session>>,
+    cut: Cancel<CutReason>,
 }
 
 /// The exchanges in flight of one session.
@@ -48,7 +75,7 @@ struct Entries {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    cut: Cancel,
+    cut: Cancel<CutReason>,
     closer: Cancel,
 }
 
@@ -56,16 +83,14 @@ impl Exchange {
     /// Registers an exchange with its session. `closer` drops the connection that it runs on.
     ///
     /// # Errors
-    /// [`Ended::Revoked`] when the session has been ended since it was judged, [`Ended::Untold`] when
-    /// that can't be told.
-    pub fn of(session: Arc<Session>, closer: Cancel) -> Result<Self, Ended> {
+    /// Why nothing may begin: the session has been ended since it was judged, or the lease of this
+    /// node is over.
+    pub fn of(session: Arc<Session>, closer: Cancel) -> Result<Self, CutReason> {
         let cut = Cancel::new();
         let mut entries = session.register.lock();
-        if session.is_closed() {
-            return Err(Ended::Revoked);
-        }
+        session.may_carry()?;
         if session.holder.trust().is_fenced() {
-            return Err(Ended::Untold);
+            return Err(CutReason::CannotBeTold);
         }
         let number = entries.next_number;
         entries.next_number += 1;
@@ -76,42 +101,72 @@ impl Exchange {
         });
         drop(entries);
         Ok(Self {
-            session: Some(session),
+            guard: Guard {
+                session: Some(session),
+                cut,
+            },
             number,
-            cut,
         })
     }
 
-    /// A stranger's exchange on a path that is open to anyone: belongs to no session, and nothing
-    /// cuts it.
+    /// A stranger's exchange on a path that is open to anyone: belongs to no session.
     pub fn of_nobody() -> Self {
-        Self {
+        let guard = Guard {
             session: None,
-            number: 0,
             cut: Cancel::new(),
-        }
+        };
+        Self { guard, number: 0 }
     }
 
     /// The session it belongs to.
     pub fn session(&self) -> Option<&Arc<Session>> {
-        self.session.as_ref()
+        self.guard.session.as_ref()
     }
 
-    /// Cancelled when the session ends.
-    pub fn cut(&self) -> &Cancel {
-        &self.cut
+    /// What those ask who carry its bytes.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
-    /// Resolves to the outcome of `work`, or to `None` if the session ends first: a cut wins over
-    /// bytes that are ready at the same moment.
-    pub fn until_cut<F: Future>(&self, work: F) -> UntilCancelled<F> {
-        self.cut.until_cancelled(work)
+    /// Runs `work` until the exchange is cut.
+    ///
+    /// # Errors
+    /// Why it was cut: a cut wins over bytes that are ready at the same moment.
+    pub fn until_cut<F: Future>(&self, work: F) -> UntilCancelled<F, CutReason> {
+        self.guard.cut.until_cancelled(work)
+    }
+}
+
+impl Guard {
+    /// Whether the next bytes may be carried. To be asked right before they are: a process that was
+    /// stopped in the middle of its work goes on exactly there.
+    ///
+    /// # Errors
+    /// Why they may not; the exchange is cut for good then.
+    pub fn may_carry(&self) -> Result<(), CutReason> {
+        if let Some(reason) = self.cut.reason() {
+            return Err(reason);
+        }
+        let asked = self.session.as_ref().map_or(Ok(()), |it| it.may_carry());
+        // The task that does the rest of the exchange is told, too: it may be waiting for what now
+        // never comes.
+        asked.inspect_err(|reason| self.cut.cancel_for(*reason))
+    }
+
+    /// Cuts the exchange.
+    pub fn cut(&self, reason: CutReason) {
+        self.cut.cancel_for(reason);
+    }
+
+    /// Resolves to the reason when the exchange is cut.
+    pub fn is_cut(&self) -> Cancelled<CutReason> {
+        self.cut.cancelled()
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(session) = &self.session {
+        if let Some(session) = &self.guard.session {
             session.register.forget(self.number);
         }
     }
@@ -137,9 +192,9 @@ impl Register {
         }
     }
 
-    fn cut_all(&self) {
+    fn cut_all(&self, reason: CutReason) {
         for entry in &self.lock().open {
-            entry.cut.cancel();
+            entry.cut.cancel_for(reason);
         }
     }
 
@@ -173,20 +228,35 @@ impl Session {
         self.register.count()
     }
 
-    /// Lets nothing more begin under this session.
-    pub(super) fn close(&self) {
+    /// Lets nothing more begin under this session, for this reason.
+    pub(super) fn close(&self, reason: CutReason) {
         // Under the lock, so that an exchange has either entered before or does not enter.
         let _entries = self.register.lock();
-        self.is_closed.store(true, Ordering::Release);
+        // The first reason stays.
+        let _ = self.closed.set(reason);
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.closed.get().is_some()
+    }
+
+    /// Whether bytes may be carried under this session at this moment.
+    fn may_carry(&self) -> Result<(), CutReason> {
+        if let Some(reason) = self.closed.get() {
+            return Err(*reason);
+        }
+        if self.generation != self.holder.generation() {
+            return Err(CutReason::SessionEnded);
+        }
+        if !self.holder.trust().holds_now() {
+            return Err(CutReason::CannotBeTold);
+        }
+        Ok(())
     }
 }
 
-/// Cuts everything in flight of sessions that have been closed, and returns how many exchanges ended.
-/// Takes 0.9 seconds at the most.
+/// Cuts everything in flight of sessions, each for the reason for which it was closed or because it can't
+/// be told whether it is alive, and returns how many exchanges ended. Takes 0.9 seconds at the most.
 pub(super) async fn cut(sessions: &[Arc<Session>]) -> usize {
     let begun = Instant::now();
     let count = || {
@@ -197,7 +267,10 @@ pub(super) async fn cut(sessions: &[Arc<Session>]) -> usize {
     };
     let before = count();
     for session in sessions {
-        session.register.cut_all();
+        let reason = session.closed.get().copied();
+        session
+            .register
+            .cut_all(reason.unwrap_or(CutReason::CannotBeTold));
     }
     for session in sessions {
         session.register.empty_by(begun + GRACE).await;

@@ -13,12 +13,12 @@ mod token;
 mod trust;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use self::device::device_name;
-pub use self::exchange::Exchange;
 use self::exchange::Register;
+pub use self::exchange::{CutReason, Exchange, Guard};
 pub use self::house::{AskOthers, keep_house, restore};
 use self::table::Holder;
 pub use self::table::Sessions;
@@ -46,8 +46,8 @@ pub struct Session {
     address: IpAddr,
     second_factor: Option<FactorKind>,
     register: Register,
-    /// Nothing more begins under it. Changed under the lock of the register; every request looks.
-    is_closed: AtomicBool,
+    /// Why nothing more begins under it. Set under the lock of the register; every request looks.
+    closed: OnceLock<CutReason>,
 }
 
 /// Why a session is no longer good for anything.
@@ -82,7 +82,7 @@ impl Session {
             address: record.address,
             second_factor: record.second_factor,
             register: Register::default(),
-            is_closed: AtomicBool::new(false),
+            closed: OnceLock::new(),
         }
     }
 

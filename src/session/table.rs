@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::agenda::{Agenda, Seen};
-use super::{Ended, Session, Trust, exchange};
+use super::{CutReason, Ended, Session, Trust, exchange};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecondFactor, SessionLimits};
 use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId};
@@ -83,22 +83,22 @@ const MOST_DEVICES: usize = 1000;
 impl Sessions {
     /// An empty table, for a gateway that has its store to itself.
     pub fn new(limits: SessionLimits, clock: Clock) -> Self {
-        Self::trusting(Trust::new(false), limits, clock)
+        Self::trusting(false, limits, clock)
     }
 
     /// An empty table of one of several nodes. It is not to be believed until it is told so, by
     /// [`Sessions::trust_until`].
     pub fn shared(limits: SessionLimits, clock: Clock) -> Self {
-        Self::trusting(Trust::new(true), limits, clock)
+        Self::trusting(true, limits, clock)
     }
 
-    fn trusting(trust: Trust, limits: SessionLimits, clock: Clock) -> Self {
+    fn trusting(is_shared: bool, limits: SessionLimits, clock: Clock) -> Self {
         Self(Arc::new(Table {
             by_token: DashMap::with_hasher_and_shard_amount(Default::default(), SHARDS),
             by_user: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
             agenda: Agenda::default(),
             seen: Arc::default(),
-            trust: Arc::new(trust),
+            trust: Arc::new(Trust::new(is_shared, clock.clone())),
             devices: Devices::default(),
             terms: ArcSwap::from_pointee(Terms {
                 limits,
@@ -193,16 +193,18 @@ impl Sessions {
         }
     }
 
-    /// Forgets every session: they are closed and what is open under them is to be cut. Generations
-    /// stay known.
-    pub fn forget_all(&self) -> Vec<Arc<Session>> {
+    /// Forgets every session: they are closed for this reason, and what is open under them is to be cut.
+    /// Generations stay known.
+    pub fn forget_all(&self, reason: CutReason) -> Vec<Arc<Session>> {
         let all: Vec<_> = self
             .0
             .by_token
             .iter()
             .map(|entry| entry.token_hash())
             .collect();
-        all.iter().filter_map(|token| self.remove(token)).collect()
+        all.iter()
+            .filter_map(|token| self.take_out(token, reason))
+            .collect()
     }
 
     fn of_token(&self, token: &TokenHash) -> Option<Arc<Session>> {
@@ -250,13 +252,17 @@ impl Sessions {
             .collect();
         for session in &ended {
             self.0.by_token.remove(&Key::of(&session.token_hash()));
-            session.close();
+            session.close(CutReason::SessionEnded);
         }
         ended
     }
 
-    /// Takes one session out of the table and closes it; `None` if it was not there.
+    /// Takes one session that has ended out of the table and closes it; `None` if it was not there.
     pub fn remove(&self, token: &TokenHash) -> Option<Arc<Session>> {
+        self.take_out(token, CutReason::SessionEnded)
+    }
+
+    fn take_out(&self, token: &TokenHash, reason: CutReason) -> Option<Arc<Session>> {
         let session = self.of_token(token)?;
         let mut sessions = session.holder.lock();
         let place = sessions
@@ -264,7 +270,7 @@ impl Sessions {
             .position(|kept| kept.token_hash() == *token)?;
         let removed = sessions.swap_remove(place);
         self.0.by_token.remove(&Key::of(token));
-        removed.close();
+        removed.close(reason);
         Some(removed)
     }
 

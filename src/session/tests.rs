@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Ended, Exchange, Session, Sessions, Token};
+use super::{CutReason, Ended, Exchange, Session, Sessions, Token};
 use crate::cancel::Cancel;
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::SessionLimits;
@@ -105,7 +105,53 @@ async fn a_cut_ends_what_is_open_and_lets_nothing_more_begin() {
         drop(stuck);
     };
     let (closed, cut, ()) = tokio::join!(sessions.cut(&ended), ends_by_cut, ends_by_drop);
-    assert_eq!((closed, cut), (2, None));
+    assert_eq!((closed, cut), (2, Err(CutReason::SessionEnded)));
+}
+
+/// The process was stopped: its clock has moved on, and no task of it has run.
+#[tokio::test]
+async fn whoever_carries_knows_without_being_told_that_the_lease_is_over() {
+    let start = Timestamp::from_millis(1_700_000_000_000);
+    let (clock, hand) = Clock::manual(start);
+    let sessions = Sessions::shared(LIMITS, clock.clone());
+    sessions.trust_until(start.plus(Duration::from_secs(2)));
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let exchange = Exchange::of(session.clone(), Cancel::new()).unwrap();
+    let late = Exchange::of(session.clone(), Cancel::new()).unwrap();
+    assert_eq!(exchange.guard().may_carry(), Ok(()));
+    hand.advance(Duration::from_secs(2));
+    assert_eq!(exchange.guard().may_carry(), Err(CutReason::CannotBeTold));
+    let begun = Exchange::of(session.clone(), Cancel::new()).map(drop);
+    assert_eq!(begun, Err(CutReason::CannotBeTold));
+    // The node hears again that nothing of hers was ended: what broke off stays broken off.
+    sessions.trust_until(clock.now().plus(Duration::from_secs(2)));
+    let waited = exchange.until_cut(std::future::pending::<()>()).await;
+    assert_eq!(waited, Err(CutReason::CannotBeTold));
+    assert_eq!(late.guard().may_carry(), Ok(()));
+    // And what was ended before any of it was cut carries nothing either.
+    sessions.raise(UserId(1), Generation::from_stored(2));
+    assert_eq!(late.guard().may_carry(), Err(CutReason::SessionEnded));
+}
+
+#[tokio::test]
+async fn a_cut_says_why() {
+    let start = Timestamp::from_millis(1_700_000_000_000);
+    let (clock, hand) = Clock::manual(start);
+    let sessions = Sessions::shared(LIMITS, clock.clone());
+    sessions.trust_until(start.plus(Duration::from_secs(2)));
+    let session = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let exchange = Exchange::of(session, Cancel::new()).unwrap();
+    hand.advance(Duration::from_secs(2));
+    let why = async move { exchange.until_cut(std::future::pending::<()>()).await };
+    let (cut, why) = tokio::join!(sessions.cut_what_is_untold(), why);
+    assert_eq!((cut, why), (Some(1), Err(CutReason::CannotBeTold)));
+
+    sessions.trust_until(clock.now().plus(Duration::from_secs(2)));
+    let session = sign_in(&sessions, &clock, 2, 1).unwrap();
+    let exchange = Exchange::of(session, Cancel::new()).unwrap();
+    let forgotten = sessions.forget_all(CutReason::CannotBeTold);
+    assert_eq!(exchange.guard().may_carry(), Err(CutReason::CannotBeTold));
+    assert_eq!(forgotten.len(), 2);
 }
 
 #[tokio::test]

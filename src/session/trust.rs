@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// How far the table is to be believed.
 #[derive(Debug)]
@@ -16,16 +16,18 @@ pub(super) struct Trust {
     /// Moving the moment on and finding that it has passed exclude each other.
     changing: Mutex<()>,
     is_shared: bool,
+    clock: Clock,
 }
 
 impl Trust {
-    pub(super) fn new(is_shared: bool) -> Self {
+    pub(super) fn new(is_shared: bool, clock: Clock) -> Self {
         let until = if is_shared { i64::MIN } else { i64::MAX };
         Self {
             until: AtomicI64::new(until),
             is_fenced: AtomicBool::new(is_shared),
             changing: Mutex::default(),
             is_shared,
+            clock,
         }
     }
 
@@ -36,6 +38,12 @@ impl Trust {
     /// Every request looks.
     pub(super) fn holds(&self, now: Timestamp) -> bool {
         now.millis() < self.until.load(Ordering::Acquire)
+    }
+
+    /// Every step that carries bytes asks. The clock goes on while the process is stopped, and is read
+    /// without a system call.
+    pub(super) fn holds_now(&self) -> bool {
+        !self.is_shared || self.holds(self.clock.now())
     }
 
     pub(super) fn is_fenced(&self) -> bool {

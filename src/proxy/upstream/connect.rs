@@ -17,6 +17,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::UpstreamError;
 use crate::config::{Panel, Upstream};
+use crate::proxy::guarded::Guarded;
+use crate::session::Guard;
 
 /// Makes connections to one panel. Cheap to clone.
 #[derive(Clone)]
@@ -31,9 +33,22 @@ enum Way {
 /// A connection to a panel.
 #[derive(Debug)]
 pub(in crate::proxy) enum Stream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
+    Tcp(Guarded<TcpStream>),
+    Tls(Box<TlsStream<Guarded<TcpStream>>>),
+    Unix(Guarded<UnixStream>),
+}
+
+impl Stream {
+    /// Nothing is written but what this guard lets pass, which is that of the exchange that the
+    /// connection serves; `None` while it serves none.
+    pub(super) fn serve(&mut self, guard: Option<Guard>) {
+        match self {
+            Self::Tcp(stream) => stream.ask(guard),
+            // Below TLS, so that what waits there encrypted is not carried either.
+            Self::Tls(stream) => stream.get_mut().0.ask(guard),
+            Self::Unix(stream) => stream.ask(guard),
+        }
+    }
 }
 
 impl Connector {
@@ -62,7 +77,7 @@ impl Connector {
                 let stream = tls.connect(name.clone(), tcp(host, *port).await?).await?;
                 Stream::Tls(Box::new(stream))
             }
-            Way::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            Way::Unix(path) => Stream::Unix(Guarded::new(UnixStream::connect(path).await?)),
         })
     }
 }
@@ -83,12 +98,12 @@ impl fmt::Debug for Connector {
     }
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn tcp(host: &str, port: u16) -> io::Result<Guarded<TcpStream>> {
     // An IPv6 address stands in brackets in a URL, and without them here.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Guarded::new(stream))
 }
 
 fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {

@@ -93,7 +93,7 @@ impl Pool {
                 self.tasks.spawn(async move {
                     let sending = std::future::poll_fn(|cx| trip.poll_sent(cx));
                     let sent = exchange.until_cut(sending).await;
-                    if let (Some(()), Afterwards::Free(connection)) = (sent, trip.end()) {
+                    if let (Ok(()), Afterwards::Free(connection)) = (sent, trip.end()) {
                         pool.put(connection);
                     }
                 });

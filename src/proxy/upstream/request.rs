@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use super::binds_connection;
 use super::connect::Stream;
 use crate::proxy::body::{ClientFault, RequestBody};
+use crate::session::Guard;
 
 /// The head of a request, while it is being written. How its body is framed is not the caller's to
 /// say: [`Head::with`] adds that.
@@ -31,6 +32,7 @@ pub(in crate::proxy) struct Outgoing {
     is_binding: bool,
     body: RequestBody,
     framing: Framing,
+    guard: Guard,
     /// What is being written: the head, the line before a chunk, data, the end of the chunk.
     queue: [Bytes; 4],
     /// Something of it has gone out.
@@ -114,8 +116,9 @@ impl Head {
         self.text.extend_from_slice(b"\r\n");
     }
 
-    /// The whole request: the one place that says how its body is framed.
-    pub(in crate::proxy) fn with(self, body: RequestBody) -> Outgoing {
+    /// The whole request, of which nothing is written that its guard does not let pass: the one place
+    /// that says how its body is framed.
+    pub(in crate::proxy) fn with(self, body: RequestBody, guard: &Guard) -> Outgoing {
         let Self {
             method,
             mut text,
@@ -142,6 +145,7 @@ impl Head {
             is_read: framing == Framing::Length(0),
             body,
             framing,
+            guard: guard.clone(),
             is_begun: false,
             waits_for_client: false,
             needs_flush: true,
@@ -156,6 +160,11 @@ fn expects_body(method: &Method) -> bool {
 impl Outgoing {
     pub(super) fn method(&self) -> &Method {
         &self.method
+    }
+
+    /// What is asked before anything of it is written.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Whether nobody else may be served on its connection.

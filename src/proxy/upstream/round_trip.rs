@@ -92,7 +92,8 @@ impl Connection {
 }
 
 impl RoundTrip {
-    pub(super) fn new(connection: Connection, outgoing: Outgoing) -> Self {
+    pub(super) fn new(mut connection: Connection, outgoing: Outgoing) -> Self {
+        connection.stream.serve(Some(outgoing.guard().clone()));
         Self {
             connection,
             is_last: outgoing.is_binding(),
@@ -280,7 +281,7 @@ impl RoundTrip {
     }
 
     /// What becomes of the connection.
-    pub(super) fn end(self: Box<Self>) -> Afterwards {
+    pub(super) fn end(mut self: Box<Self>) -> Afterwards {
         // What came behind the answer was asked for by nobody.
         if !self.is_over() || !self.read.is_empty() {
             Afterwards::Closed
@@ -289,6 +290,7 @@ impl RoundTrip {
         } else if self.is_last {
             Afterwards::Closed
         } else {
+            self.connection.stream.serve(None);
             Afterwards::Free(self.connection)
         }
     }
