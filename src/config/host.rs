@@ -1,10 +1,10 @@
 //! Host names and addresses of the file: the external URL, panels' hosts, upstreams.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::value;
+use crate::wire::authority::{Authority, AuthorityFault};
 
 /// What people type to reach the gateway: `https://` and one host, with a port where it is not 443.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +27,10 @@ pub enum PanelHost {
 /// Where a panel is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
-    /// Plain HTTP; the host without brackets.
-    Http { host: String, port: u16 },
-    /// HTTP over TLS; the host without brackets.
-    Https { host: String, port: u16 },
+    /// Plain HTTP.
+    Http(Authority),
+    /// HTTP over TLS.
+    Https(Authority),
     /// A UNIX socket.
     Unix(PathBuf),
 }
@@ -44,14 +44,11 @@ impl ExternalUrl {
             )
         })?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        no_more_than_authority(rest)?;
-        let (host, port) = split_port(rest)?;
-        let host = canonical(host)?;
-        let authority = match port {
-            None | Some(443) => host.clone(),
-            Some(port) => format!("{host}:{port}"),
-        };
-        Ok(Self { host, authority })
+        let authority = of_public_dns(rest)?.without_default(443);
+        Ok(Self {
+            host: authority.host_in_url(),
+            authority: authority.to_string(),
+        })
     }
 
     /// The host in lower case, without the port; IPv6 in brackets.
@@ -92,10 +89,11 @@ impl PanelHost {
             "" => Ok(Self::External),
             "*" => Ok(Self::Any),
             name => {
-                no_more_than_authority(name)?;
-                match split_port(name)? {
-                    (host, None) => canonical(host).map(Self::Named),
-                    (host, Some(_)) => Err(format!(
+                let authority = of_public_dns(name)?;
+                let host = authority.host_in_url();
+                match authority.port() {
+                    None => Ok(Self::Named(host)),
+                    Some(_) => Err(format!(
                         "a host stands here without its port: {host:?}, or \"\" for external_url's host"
                     )),
                 }
@@ -145,44 +143,37 @@ impl Upstream {
             }
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        no_more_than_authority(rest)?;
-        let (host, port) = split_port(rest)?;
-        let host = canonical(host)?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .map_or(host.clone(), str::to_owned);
+        let authority = Authority::parse(rest).map_err(|fault| fault.to_string())?;
         Ok(if tls {
-            let port = port.unwrap_or(443);
-            Self::Https { host, port }
+            Self::Https(authority.without_default(443))
         } else {
-            let port = port.unwrap_or(80);
-            Self::Http { host, port }
+            Self::Http(authority.without_default(80))
         })
+    }
+
+    /// The scheme of its URL with the port that is meant where none is written, and its authority;
+    /// `None` for a UNIX socket.
+    pub fn of_url(&self) -> Option<(&'static str, u16, &Authority)> {
+        match self {
+            Self::Http(authority) => Some(("http", 80, authority)),
+            Self::Https(authority) => Some(("https", 443, authority)),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Whether nobody but this machine can reach it by this address.
     pub fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Http { host, .. } | Self::Https { host, .. } => {
-                host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-            }
-        }
+        self.of_url()
+            .is_none_or(|(_, _, authority)| authority.is_loopback())
     }
 }
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host, port) = match self {
-            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
-            Self::Http { host, port } => ("http", host, port),
-            Self::Https { host, port } => ("https", host, port),
-        };
-        if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
-        } else {
-            write!(f, "{scheme}://{host}:{port}")
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
         }
     }
 }
@@ -193,70 +184,14 @@ fn strip_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-fn no_more_than_authority(text: &str) -> Result<(), String> {
-    if text.contains('@') {
-        return Err(
-            "a name or password has no place in this address; leave out all up to the @".to_owned(),
-        );
+/// An authority without what only some readers take: an underscore, and a dot at the end.
+fn of_public_dns(text: &str) -> Result<Authority, String> {
+    let authority = Authority::parse(text).map_err(|fault| fault.to_string())?;
+    let (host, _) = text.rsplit_once(':').unwrap_or((text, ""));
+    if host.ends_with('.') || text.ends_with('.') || text.contains('_') {
+        return Err(AuthorityFault::Host(text.to_owned()).to_string());
     }
-    match text.find(['/', '?', '#']) {
-        Some(at) => Err(format!(
-            "only a host and a port are possible here; leave out {:?}",
-            text.get(at..).unwrap_or_default()
-        )),
-        None => Ok(()),
-    }
-}
-
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let Some(port) = port else {
-        return Ok((host, None));
-    };
-    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match port.parse() {
-        Ok(number) if digits && number > 0 => Ok((host, Some(number))),
-        _ => Err(format!(
-            "{port:?} is no port; a number from 1 to 65535 is possible"
-        )),
-    }
-}
-
-/// A host in its one spelling: lower case, addresses as the standard writes them, IPv6 in brackets.
-fn canonical(host: &str) -> Result<String, String> {
-    if let Some(inner) = host.strip_prefix('[') {
-        let address: Option<Ipv6Addr> = inner.strip_suffix(']').and_then(|a| a.parse().ok());
-        return address
-            .map(|address| format!("[{address}]"))
-            .ok_or_else(|| format!("{host:?} is no IPv6 address in brackets"));
-    }
-    if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Ok(address.to_string());
-    }
-    let lower = host.to_ascii_lowercase();
-    // A name that ends in a number is an IPv4 address to browsers (WHATWG URL, "ends in a number").
-    let numeric_end = lower
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if lower.len() > 253 || numeric_end || !lower.split('.').all(is_label) {
-        return Err(format!(
-            "{host:?} is no host; letters a to z, digits, hyphens and single dots are possible \
-             (write other letters as their xn-- form)"
-        ));
-    }
-    Ok(lower)
-}
-
-fn is_label(label: &str) -> bool {
-    let possible = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&label.len())
-        && label.bytes().all(possible)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+    Ok(authority)
 }
 
 #[cfg(test)]
@@ -317,23 +252,15 @@ mod tests {
 
     #[test]
     fn upstreams_are_read() {
-        let http = |host: &str, port| Upstream::Http {
-            host: host.into(),
-            port,
-        };
+        let authority = |text| Authority::parse(text).unwrap();
+        let http = |text| Upstream::Http(authority(text));
         for (text, upstream, local) in [
-            ("http://127.0.0.1:8080", http("127.0.0.1", 8080), true),
-            ("http://[::1]/", http("::1", 80), true),
-            ("http://Localhost", http("localhost", 80), true),
-            ("http://panel:81", http("panel", 81), false),
-            (
-                "https://panel",
-                Upstream::Https {
-                    host: "panel".into(),
-                    port: 443,
-                },
-                false,
-            ),
+            ("http://127.0.0.1:8080", http("127.0.0.1:8080"), true),
+            ("http://[::1]/", http("[::1]"), true),
+            ("http://Localhost", http("localhost"), true),
+            ("http://my_panel:80", http("my_panel"), false),
+            ("http://panel:81", http("panel:81"), false),
+            ("https://panel", Upstream::Https(authority("panel")), false),
             (
                 "unix:/run/p.sock",
                 Upstream::Unix("/run/p.sock".into()),

@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
 use crate::session::{Sessions, Token};
+use crate::wire::Authority;
 
 struct Porch {
     gate: Gate,
@@ -39,10 +40,7 @@ impl Porch {
         let panel = Panel {
             name: "panel".to_owned(),
             host: PanelHost::External,
-            upstream: Upstream::Http {
-                host: "127.0.0.1".to_owned(),
-                port: 1,
-            },
+            upstream: Upstream::Http(Authority::parse("127.0.0.1:1").unwrap()),
             upstream_ca: None,
             bounds: Bounds::default(),
             identity: IdentityHeaders {

@@ -13,7 +13,7 @@ use super::body::RequestBody;
 use super::condition::{Condition, PanelState};
 use super::upstream::{Answer, Connector, Head, Upstream, UpstreamError};
 use crate::clock::Clock;
-use crate::config::{self, Panel};
+use crate::config::Panel;
 use crate::session::Exchange;
 use crate::shutdown::Shutdown;
 
@@ -152,9 +152,9 @@ async fn watch(known: Known, path: String, tasks: Shutdown) {
 /// A panel is well that answers with less than 500. The check says who nobody is, so what it asks for
 /// tells it no more than a stranger.
 async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCode, String> {
-    let host = match &panel.upstream {
-        config::Upstream::Unix(_) => "localhost".to_owned(),
-        other => authority(other),
+    let host = match panel.upstream.of_url() {
+        Some((_, _, authority)) => authority.to_string(),
+        None => "localhost".to_owned(),
     };
     let path = PathAndQuery::try_from(path).map_err(|fault| fault.to_string())?;
     let path = path.as_str();
@@ -178,10 +178,4 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
         return Err(format!("it answered {status}"));
     }
     Ok(status)
-}
-
-fn authority(upstream: &config::Upstream) -> String {
-    let text = upstream.to_string();
-    let authority = text.split_once("://").map(|(_, authority)| authority);
-    authority.unwrap_or(&text).to_owned()
 }

@@ -3,11 +3,11 @@
 
 use http::header::{CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Outbound;
 use crate::config::Upstream;
-use crate::wire::{cookie, header};
+use crate::wire::{Authority, cookie, header};
 
 /// The head as the browser gets it.
 pub(super) fn clean(mut head: Parts, outbound: &Outbound<'_>) -> Parts {
@@ -63,29 +63,60 @@ fn protect_cookies(headers: &mut HeaderMap, panel: &str) {
 /// A redirect to the upstream's own address, or to the browser's host over plain HTTP because the
 /// panel does not know of TLS, leads to the browser's host instead. `None`: it stays as it is.
 fn to_outside(location: &HeaderValue, outbound: &Outbound<'_>) -> Option<HeaderValue> {
-    let uri: Uri = location.to_str().ok()?.parse().ok()?;
-    let authority = uri.authority()?.as_str();
     let host = outbound.permit.target().host().written();
-    let scheme = uri.scheme_str()?;
-    let plain = scheme == "http" && authority == host;
-    if !plain && !names_upstream(scheme, authority, &outbound.panel.upstream) {
-        return None;
-    }
-    // The text after the authority as it stands: a fragment is part of it, and not of the Uri.
-    let text = location.to_str().ok()?.get(scheme.len()..)?;
-    let rest = text.strip_prefix("://")?.strip_prefix(authority)?;
-    HeaderValue::from_str(&format!("https://{host}{rest}")).ok()
+    let outside = turned(location.as_bytes(), host, &outbound.panel.upstream)?;
+    HeaderValue::from_bytes(&outside).ok()
 }
 
-fn names_upstream(scheme: &str, authority: &str, upstream: &Upstream) -> bool {
-    let (own_scheme, host, port, default) = match upstream {
-        Upstream::Http { host, port } => ("http", host, *port, 80),
-        Upstream::Https { host, port } => ("https", host, *port, 443),
-        Upstream::Unix(_) => return false,
+/// The URL with the browser's authority; `None` where it names neither the upstream nor the browser's
+/// host over plain HTTP.
+fn turned(url: &[u8], outside: &str, upstream: &Upstream) -> Option<Vec<u8>> {
+    let (scheme, authority, rest) = split(url)?;
+    let is_upstream = upstream.of_url().is_some_and(|(own, default, named)| {
+        scheme.is_none_or(|scheme| scheme == own) && authority.is_same(named, default)
+    });
+    let is_plain = scheme == Some("http") && is_outside(&authority, outside);
+    (is_upstream || is_plain).then(|| [b"https://", outside.as_bytes(), rest].concat())
+}
+
+/// Whether a plain HTTP authority is what the browser asked for over HTTPS: a panel puts the port that
+/// it saw in `Host` into it, or none.
+fn is_outside(authority: &Authority, outside: &str) -> bool {
+    let Ok(outside) = Authority::parse(outside).map(|outside| outside.without_default(443)) else {
+        return false;
     };
-    scheme == own_scheme
-        && (authority.eq_ignore_ascii_case(&format!("{host}:{port}"))
-            || (port == default && authority.eq_ignore_ascii_case(host)))
+    authority.host() == outside.host()
+        && match outside.port() {
+            Some(port) => authority.port() == Some(port),
+            None => [None, Some(80), Some(443)].contains(&authority.port()),
+        }
+}
+
+/// Scheme, authority and all that follows of an absolute URL, as browsers read it (WHATWG URL, "basic
+/// URL parser"): blanks around it are dropped, a backslash is a slash, and any number of slashes stands
+/// before the authority. The scheme is `None` where the URL leaves it out.
+fn split(url: &[u8]) -> Option<(Option<&'static str>, Authority, &[u8])> {
+    let url = url.trim_ascii();
+    let is_slash = |byte: &u8| [b'/', b'\\'].contains(byte);
+    let (scheme, after) = match memchr::memchr(b':', url).and_then(|at| url.split_at_checked(at)) {
+        Some((scheme, after)) if scheme.eq_ignore_ascii_case(b"http") => (Some("http"), after),
+        Some((scheme, after)) if scheme.eq_ignore_ascii_case(b"https") => (Some("https"), after),
+        _ => (None, url),
+    };
+    let after = after.strip_prefix(b":").unwrap_or(after);
+    let slashes = after.iter().take_while(|byte| is_slash(byte)).count();
+    // Fewer than two begin a path of the page's own host, unless the scheme is not that of the page.
+    if slashes < 2 && scheme != Some("http") {
+        return None;
+    }
+    let after = after.get(slashes..)?;
+    let ends = |byte: &u8| is_slash(byte) || [b'?', b'#'].contains(byte);
+    let end = after.iter().position(ends).unwrap_or(after.len());
+    let (authority, rest) = after.split_at_checked(end)?;
+    // A name before the host does not change where it leads.
+    let host = authority.rsplit(|&byte| byte == b'@').next()?;
+    let authority = Authority::parse(str::from_utf8(host).ok()?).ok()?;
+    Some((scheme, authority, rest))
 }
 
 #[cfg(test)]
@@ -93,15 +124,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_is_known_by_its_address() {
-        let upstream = Upstream::Http {
-            host: "127.0.0.1".to_owned(),
-            port: 80,
+    fn a_url_that_names_the_upstream_leads_to_the_browsers_host() {
+        let turn = |url: &str, upstream: &str| {
+            let authority = Authority::parse(upstream).unwrap();
+            let turned = turned(url.as_bytes(), "a.example", &Upstream::Http(authority));
+            turned.map(|url| String::from_utf8(url).unwrap())
         };
-        assert!(names_upstream("http", "127.0.0.1:80", &upstream));
-        assert!(names_upstream("http", "127.0.0.1", &upstream));
-        assert!(!names_upstream("https", "127.0.0.1", &upstream));
-        assert!(!names_upstream("http", "127.0.0.1:8080", &upstream));
+        for (url, upstream, rest) in [
+            ("http://127.0.0.1/", "127.0.0.1", "/"),
+            ("http://127.0.0.1:80/x", "127.0.0.1", "/x"),
+            ("http://127.0.0.1/x", "127.0.0.1:80", "/x"),
+            ("http://PANEL.internal:81", "panel.internal:81", ""),
+            ("HTTP://panel.Internal.:81?a#b", "panel.internal:81", "?a#b"),
+            (" http://p/a b ", "p", "/a b"),
+            ("http://p/<\u{e9}>\"{}|", "p", "/<\u{e9}>\"{}|"),
+            ("http://[::1]:8080/", "[::1]:8080", "/"),
+            ("http://[0:0::1]:8080/", "[::1]:8080", "/"),
+            ("//p/x", "p", "/x"),
+            ("\\\\p\\x", "p", "\\x"),
+            ("http:////p/x", "p", "/x"),
+            ("http:/p/x", "p", "/x"),
+            ("http:p", "p", ""),
+            ("http://u:w@p/x", "p", "/x"),
+            ("http://A.example/x", "p", "/x"),
+            ("http://a.example:80/x", "p", "/x"),
+            ("http://a.example:443/x", "p", "/x"),
+        ] {
+            let outside = format!("https://a.example{rest}");
+            assert_eq!(turn(url, upstream), Some(outside), "{url}");
+        }
+        for (url, upstream) in [
+            ("/x", "p"),
+            ("x", "p"),
+            ("", "p"),
+            ("https:/p/x", "p"),
+            ("/p/x", "p"),
+            ("https://p/", "p"),
+            ("ftp://p/", "p"),
+            ("http://p:8080/", "p"),
+            ("http://p@q/", "p"),
+            ("http://p.q/", "p"),
+            ("http://q/?http://p/", "p"),
+            ("https://a.example/", "p"),
+            ("http://a.example:8080/", "p"),
+        ] {
+            assert_eq!(turn(url, upstream), None, "{url}");
+        }
     }
 
     #[test]

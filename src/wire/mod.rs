@@ -2,6 +2,7 @@
 
 use http::Method;
 
+pub mod authority;
 pub mod body;
 pub mod cookie;
 pub mod framing;
@@ -11,6 +12,7 @@ pub mod next;
 pub mod problem;
 mod request_id;
 
+pub use authority::Authority;
 pub use next::NextPath;
 pub use problem::Problem;
 pub use request_id::RequestId;

@@ -19,14 +19,15 @@ use super::UpstreamError;
 use crate::config::{Panel, Upstream};
 use crate::proxy::guarded::Guarded;
 use crate::session::Guard;
+use crate::wire::Authority;
 
 /// Makes connections to one panel. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::proxy) struct Connector(Arc<Way>);
 
 enum Way {
-    Http(String, u16),
-    Https(String, u16, TlsConnector, ServerName<'static>),
+    Http(Authority),
+    Https(Authority, TlsConnector, ServerName<'static>),
     Unix(PathBuf),
 }
 
@@ -58,13 +59,14 @@ impl Connector {
     /// [`UpstreamError::Roots`] when the CA file can't be used, [`UpstreamError::ServerName`].
     pub(in crate::proxy) fn to_panel(panel: &Panel) -> Result<Self, UpstreamError> {
         let way = match &panel.upstream {
-            Upstream::Http { host, port } => Way::Http(host.clone(), *port),
+            Upstream::Http(authority) => Way::Http(authority.clone()),
             Upstream::Unix(path) => Way::Unix(path.clone()),
-            Upstream::Https { host, port } => {
+            Upstream::Https(authority) => {
+                let host = authority.host().to_owned();
                 let name = ServerName::try_from(host.clone())
-                    .map_err(|_| UpstreamError::ServerName(host.clone()))?;
+                    .map_err(|_| UpstreamError::ServerName(host))?;
                 let tls = tls(panel.upstream_ca.as_deref())?;
-                Way::Https(host.clone(), *port, tls, name)
+                Way::Https(authority.clone(), tls, name)
             }
         };
         Ok(Self(Arc::new(way)))
@@ -72,9 +74,10 @@ impl Connector {
 
     pub(super) async fn connect(&self) -> io::Result<Stream> {
         Ok(match &*self.0 {
-            Way::Http(host, port) => Stream::Tcp(tcp(host, *port).await?),
-            Way::Https(host, port, tls, name) => {
-                let stream = tls.connect(name.clone(), tcp(host, *port).await?).await?;
+            Way::Http(authority) => Stream::Tcp(tcp(authority, 80).await?),
+            Way::Https(authority, tls, name) => {
+                let stream = tcp(authority, 443).await?;
+                let stream = tls.connect(name.clone(), stream).await?;
                 Stream::Tls(Box::new(stream))
             }
             Way::Unix(path) => Stream::Unix(Guarded::new(UnixStream::connect(path).await?)),
@@ -85,8 +88,8 @@ impl Connector {
 impl fmt::Display for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Way::Http(host, port) => write!(f, "http://{host}:{port}"),
-            Way::Https(host, port, ..) => write!(f, "https://{host}:{port}"),
+            Way::Http(authority) => write!(f, "http://{authority}"),
+            Way::Https(authority, ..) => write!(f, "https://{authority}"),
             Way::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -98,10 +101,9 @@ impl fmt::Debug for Connector {
     }
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<Guarded<TcpStream>> {
-    // An IPv6 address stands in brackets in a URL, and without them here.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port)).await?;
+async fn tcp(authority: &Authority, default: u16) -> io::Result<Guarded<TcpStream>> {
+    let at = (authority.host(), authority.port_or(default));
+    let stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
     Ok(Guarded::new(stream))
 }
