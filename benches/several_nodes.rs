@@ -97,7 +97,7 @@ impl Node {
 }
 
 fn event() -> Event {
-    Event::general(Actor::Operator, Action::SessionsEnded)
+    Event::general(Actor::Operator { uid: 0 }, Action::SessionsEnded)
 }
 
 async fn people(store: &Store) -> Vec<User> {

@@ -17,12 +17,23 @@ pub struct SessionLimits {
     pub max_per_user: usize,
 }
 
+/// The limits of a configuration that says nothing of them.
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            idle_timeout: IDLE,
+            lifetime: LIFETIME,
+            max_per_user: MAX_PER_USER,
+        }
+    }
+}
+
 impl SessionLimits {
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
         let limits = Self {
             idle_timeout: section.parsed("idle_timeout", IDLE, report, value::duration),
             lifetime: section.parsed("lifetime", LIFETIME, report, value::duration),
-            max_per_user: section.number("max_per_user", 10, &(1..=10_000), report),
+            max_per_user: section.number("max_per_user", MAX_PER_USER, &(1..=10_000), report),
         };
         if limits.idle_timeout > limits.lifetime {
             report.fault(
@@ -38,3 +49,4 @@ impl SessionLimits {
 
 const IDLE: Duration = Duration::from_secs(30 * 60);
 const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+const MAX_PER_USER: usize = 10;

@@ -140,7 +140,9 @@ impl Rooms {
         let live = Live::new((*config).clone());
         let metrics = Metrics::default();
         let store = Store::open_at(&config.storage, data_dir).await?;
-        let store = store.measured(metrics.clone());
+        let store = store
+            .measured(metrics.clone())
+            .holding_sessions_to(live.clone());
         let clock = store.clock().clone();
         let sessions = open_table(&config, &store).await?;
         let staleness = config.storage.max_staleness;

@@ -400,13 +400,5 @@ fn moved_on(fault: StoreError) -> SignInError {
     }
 }
 
-fn about(user: &User, action: Action, from: &Origin) -> Event {
-    let actor = Actor::User {
-        name: user.name.clone(),
-        address: from.address,
-    };
-    Event::about(actor, action, &user.name)
-}
-
 #[cfg(test)]
 mod tests;

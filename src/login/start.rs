@@ -3,8 +3,8 @@
 //! The code that was shown is spent, a first factor is enrolled, and the session is kept in one
 //! transaction, under the generation at which the password was checked: all of it or nothing.
 
-use super::{Login, NewSession, Origin, SignInError, about, moved_on};
-use crate::model::{Action, FactorKind, SessionId, SessionRecord, User};
+use super::{Login, NewSession, Origin, SignInError, moved_on};
+use crate::model::{Action, Actor, Credential, Event, FactorKind, SessionId, SessionRecord, User};
 use crate::secret::sha256;
 use crate::session::{Session, Token};
 use crate::store::change::{Proof, StartSession};
@@ -17,13 +17,33 @@ pub(super) struct SignedIn<'a> {
     pub(super) pending: Option<&'a str>,
 }
 
+impl SignedIn<'_> {
+    /// As somebody who acts: by the sign-in that was under way, or by the password alone.
+    fn actor(&self, from: &Origin) -> Actor {
+        let credential = match self.pending {
+            Some(cookie) => Credential::PendingSignIn {
+                cookie: sha256(cookie),
+            },
+            None => Credential::Password {
+                user: self.user.id,
+                generation: self.user.generation,
+            },
+        };
+        Actor::User {
+            name: self.user.name.clone(),
+            address: from.address,
+            credential,
+        }
+    }
+}
+
 impl Login {
     pub(super) async fn start(
         &self,
         who: SignedIn<'_>,
         from: &Origin,
     ) -> Result<NewSession, SignInError> {
-        let (token, user, now) = (Token::random(), who.user, self.0.clock.now());
+        let (token, user, now) = (Token::random(), who.user.clone(), self.0.clock.now());
         let record = SessionRecord {
             token: token.hash(),
             id: SessionId::random(),
@@ -35,8 +55,9 @@ impl Login {
             device: from.device.clone(),
             second_factor: who.proof.as_ref().map(|(kind, _)| *kind),
         };
+        let actor = who.actor(from);
         let told = |(_, proof): (FactorKind, Proof)| {
-            let event = about(&user, action_of(&proof), from);
+            let event = Event::about(actor.clone(), action_of(&proof), &user.name);
             (proof, event)
         };
         let start = StartSession {
@@ -46,7 +67,8 @@ impl Login {
             sign_in: who.pending.map(sha256),
             proof: who.proof.map(told),
         };
-        let event = about(&user, Action::SessionStarted, from).detail(from.device.clone());
+        let event = Event::about(actor.clone(), Action::SessionStarted, &user.name)
+            .detail(from.device.clone());
         // Where several nodes begin sessions, the feed keeps the order.
         let turn = match self.0.cluster.is_alone() {
             true => Some(self.0.starting.lock().await),

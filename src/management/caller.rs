@@ -27,9 +27,12 @@ pub enum Door {
 /// Whose call it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
-    Owner,
+    /// The user of the operating system at the other end of the socket, or of this process.
+    Owner { uid: u32 },
     Token {
         name: String,
+        /// SHA-256 of the token.
+        hash: [u8; 32],
         scopes: Vec<Scope>,
     },
     /// Calls that ask nobody who it is.
@@ -57,23 +60,28 @@ impl Caller {
     pub(super) fn name(&self, door: Door) -> Option<String> {
         match (self, door) {
             (Self::Token { name, .. }, _) => Some(format!("token:{name}")),
-            (Self::Owner, Door::Socket { uid }) => Some(format!("uid:{uid}")),
-            (Self::Owner | Self::Anyone, _) => None,
+            (Self::Owner { .. }, Door::Socket { uid }) => Some(format!("uid:{uid}")),
+            (Self::Owner { .. } | Self::Anyone, _) => None,
         }
     }
 
-    /// The name in the audit list.
-    pub(super) fn actor(&self) -> Actor {
-        match self {
-            Self::Owner => Actor::Operator,
-            Self::Token { name, .. } => Actor::Token { name: name.clone() },
-            Self::Anyone => Actor::Gateway,
+    /// The caller as somebody who does what a call with this access does; `None` where no one was asked
+    /// who it is, and nothing is done for anyone.
+    pub(super) fn actor(&self, access: Access) -> Option<Actor> {
+        match (self, access) {
+            (Self::Owner { uid }, _) => Some(Actor::Operator { uid: *uid }),
+            (Self::Token { name, hash, .. }, Access::Scope(scope)) => Some(Actor::Token {
+                name: name.clone(),
+                hash: *hash,
+                scope,
+            }),
+            (Self::Token { .. } | Self::Anyone, _) => None,
         }
     }
 
     fn may(&self, access: Access) -> bool {
         match (self, access) {
-            (_, Access::Anyone) | (Self::Owner, _) => true,
+            (_, Access::Anyone) | (Self::Owner { .. }, _) => true,
             (Self::Token { scopes, .. }, Access::Scope(scope)) => scopes.contains(&scope),
             (Self::Token { .. }, Access::Owner) | (Self::Anyone, _) => false,
         }
@@ -106,7 +114,9 @@ pub(super) async fn admit(
         return Ok(Caller::Anyone);
     }
     let caller = match door {
-        Door::Process => Caller::Owner,
+        Door::Process => Caller::Owner {
+            uid: rustix::process::getuid().as_raw(),
+        },
         Door::Socket { uid } => at_socket(uid)?,
         Door::Listener { .. } => with_token(headers, store, now).await?,
     };
@@ -123,7 +133,7 @@ pub(super) async fn admit(
 fn at_socket(uid: u32) -> Result<Caller, Refused> {
     let own = rustix::process::geteuid().as_raw();
     if uid == own || uid == 0 {
-        return Ok(Caller::Owner);
+        return Ok(Caller::Owner { uid });
     }
     Err(Refused::NotAllowed {
         who: format!("uid:{uid}"),
@@ -146,15 +156,21 @@ async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Resul
         .and_then(bearer)
         .and_then(ApiToken::hash_of);
     let token = match hash {
-        Some(hash) => store.token(&hash).await,
+        Some(hash) => store
+            .token(&hash)
+            .await
+            .map(|token| token.map(|token| (hash, token))),
         None => Ok(None),
     };
     match token.map_err(|fault| Refused::Failed(refusal::of_store(fault)))? {
-        Some(token) if token.expires.is_none_or(|expires| now < expires) => Ok(Caller::Token {
-            name: token.name,
-            scopes: token.scopes,
-        }),
-        Some(token) => Err(Refused::WrongToken {
+        Some((hash, token)) if token.expires.is_none_or(|expires| now < expires) => {
+            Ok(Caller::Token {
+                name: token.name,
+                hash,
+                scopes: token.scopes,
+            })
+        }
+        Some((_, token)) => Err(Refused::WrongToken {
             expired: Some(token.name),
             problem: wrong_token("this management token has expired"),
         }),
@@ -173,7 +189,7 @@ fn bearer(field: &str) -> Option<&str> {
         .then(|| token.trim_matches(' '))
 }
 
-fn wrong_token(detail: &'static str) -> Problem {
+pub(super) fn wrong_token(detail: &'static str) -> Problem {
     unauthorized(
         detail,
         "Bearer realm=\"portcullis\", error=\"invalid_token\"",
@@ -225,6 +241,7 @@ mod tests {
         for held in Scope::ALL {
             let caller = Caller::Token {
                 name: "t".into(),
+                hash: [0; 32],
                 scopes: vec![held],
             };
             for needed in Scope::ALL {

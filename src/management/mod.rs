@@ -129,6 +129,7 @@ impl Management {
         told.is_of(&caller);
         let mut order = Order {
             caller,
+            access: call.access,
             segment: segment.map(str::to_owned),
             query: Fields::of_query(head.uri.query(), call.query)?,
             // What anybody may ask has no body, and so nobody can make it wait for one.

@@ -5,15 +5,16 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use super::caller::Caller;
-use super::calls::Call;
+use super::calls::{Access, Call};
 use super::member::Member;
 use super::once::Once;
-use crate::model::UserName;
+use crate::model::{Actor, UserName};
 use crate::wire::{Body, Problem, body};
 
 /// A call by somebody who may make it.
 pub(super) struct Order {
     pub(super) caller: Caller,
+    pub(super) access: Access,
     /// The segment of the path that the call leaves open, as written there.
     pub(super) segment: Option<String>,
     pub(super) query: Fields,
@@ -44,6 +45,17 @@ impl Order {
             self.body.finish()?;
         }
         Ok(())
+    }
+
+    /// Who does what is asked for, and by which credential.
+    ///
+    /// # Errors
+    /// 403 where no one was asked who it is.
+    pub(super) fn actor(&self) -> Result<Actor, Problem> {
+        self.caller.actor(self.access).ok_or_else(|| {
+            Problem::new(StatusCode::FORBIDDEN, "who is calling?")
+                .detail("nothing is changed for a caller that has not said who it is")
+        })
     }
 
     /// The user whom the path names; `None` for a text that is nobody's name.

@@ -23,6 +23,7 @@ pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, P
 
 /// Adds a user, with the password of the body or else a one-time link to set one.
 pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
+    let actor = order.actor()?;
     let body = &mut order.body;
     let name = body.parsed("name", UserName::parse);
     let name = body.needed("name", name);
@@ -34,7 +35,6 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     let (Some(name), Some(role)) = (name, role) else {
         return Err(refusal::incomplete());
     };
-    let actor = order.caller.actor();
     let users = &verbs.users;
     let (user, setup_url) = match password {
         Some(password) => {
@@ -75,7 +75,7 @@ pub(super) async fn edit(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
     };
     body.finish()?;
     let user = verbs.user(&order).await?;
-    let actor = order.caller.actor();
+    let actor = order.actor()?;
     match verbs.users.edit(&user.name, edit, actor).await {
         Ok(_) => verbs.person(&user.name).await,
         Err(fault) => Err(unchanged(&user, fault)),
@@ -85,7 +85,7 @@ pub(super) async fn edit(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
 /// Removes a user.
 pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let user = verbs.user(&order).await?;
-    let removed = verbs.users.remove(&user.name, order.caller.actor()).await;
+    let removed = verbs.users.remove(&user.name, order.actor()?).await;
     ended(&user, removed)
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn reset_second_factor(
     order: Order,
 ) -> Result<Response, Problem> {
     let user = verbs.user(&order).await?;
-    let actor = order.caller.actor();
+    let actor = order.actor()?;
     let reset = verbs.users.reset_second_factor(&user.name, actor).await;
     ended(&user, reset)
 }
@@ -110,7 +110,7 @@ pub(super) async fn set_password(verbs: Arc<Verbs>, mut order: Order) -> Result<
         return Err(refusal::incomplete());
     };
     let user = verbs.user(&order).await?;
-    let actor = order.caller.actor();
+    let actor = order.actor()?;
     let set = verbs.users.set_password(&user.name, password, actor).await;
     ended(&user, set)
 }
@@ -133,7 +133,7 @@ fn unchanged(user: &User, fault: UsersError) -> Problem {
 /// A new one-time link; the one before is dead.
 pub(super) async fn renew_setup_link(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let user: User = verbs.user(&order).await?;
-    let actor = order.caller.actor();
+    let actor = order.actor()?;
     let link = verbs.users.renew_setup_link(&user, actor).await;
     let link = link.map_err(refusal::of_users)?;
     let document = json!({

@@ -3,6 +3,7 @@
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
+use super::caller;
 use crate::cluster::Unreached;
 use crate::credentials::policy::Weakness;
 use crate::store::StoreError;
@@ -46,6 +47,10 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
         StoreError::NoSuchUser => unknown_user(),
         StoreError::NameTaken | StoreError::TokenNameTaken => conflict("name", &fault),
         StoreError::LastAdministrator => last_administrator(&fault),
+        StoreError::TokenEnded => caller::wrong_token(
+            "this management token was removed or has expired before the call was carried out; \
+             nothing was changed",
+        ),
         StoreError::NoSuchToken => {
             Problem::new(StatusCode::NOT_FOUND, "unknown token").detail(fault.to_string())
         }

@@ -29,12 +29,8 @@ pub(super) async fn password_changed(
     }
     body.finish()?;
     let user = verbs.user(&order).await?;
-    let event = Event::about(
-        order.caller.actor(),
-        Action::PasswordChangedElsewhere,
-        &user.name,
-    )
-    .detail(in_words(source, reason));
+    let event = Event::about(order.actor()?, Action::PasswordChangedElsewhere, &user.name)
+        .detail(in_words(source, reason));
     let outcome = verbs.revoker.end_user(&user, event).await;
     answer(Some(&user), outcome)
 }
@@ -45,14 +41,14 @@ pub(super) async fn end_users_sessions(
     order: Order,
 ) -> Result<Response, Problem> {
     let user = verbs.user(&order).await?;
-    let event = Event::about(order.caller.actor(), Action::SessionsEnded, &user.name);
+    let event = Event::about(order.actor()?, Action::SessionsEnded, &user.name);
     let outcome = verbs.revoker.end_user(&user, event).await;
     answer(Some(&user), outcome)
 }
 
 /// Everybody's.
 pub(super) async fn end_all_sessions(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
-    let event = Event::general(order.caller.actor(), Action::SessionsEnded).detail("of every user");
+    let event = Event::general(order.actor()?, Action::SessionsEnded).detail("of every user");
     answer(None, verbs.revoker.end_everyone(event).await)
 }
 
@@ -68,7 +64,7 @@ pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Respo
     brought.map_err(refusal::unreached)?;
     let session = verbs.sessions.by_id(&id).ok_or_else(unknown)?;
     let user = session.user();
-    let event = Event::about(order.caller.actor(), Action::SessionEnded, &user.name);
+    let event = Event::about(order.actor()?, Action::SessionEnded, &user.name);
     let outcome = verbs.revoker.end_session(&session, event).await;
     answer(Some(user), outcome)
 }
@@ -96,6 +92,9 @@ pub(super) fn answer(
 pub(super) fn unanswered(user: Option<&User>, fault: RevokeError) -> Problem {
     if let RevokeError::Store(StoreError::NoSuchUser) = fault {
         return refusal::unknown_user();
+    }
+    if let RevokeError::Store(fault @ StoreError::TokenEnded) = fault {
+        return refusal::of_store(fault);
     }
     let problem = unfinished(&fault.to_string()).referenced();
     tracing::error!(reference = problem.reference(), %fault, "a revocation failed");

@@ -19,6 +19,7 @@ use crate::wire::{Problem, Response};
 
 /// Makes a token and shows its secret, this once.
 pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
+    let actor = order.actor()?;
     let body = &mut order.body;
     let name = body.parsed("name", token_name);
     let name = body.needed("name", name);
@@ -38,7 +39,7 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
     let secret = ApiToken::random();
     let expires = lasts.map(|lasts| verbs.clock.now().plus(lasts));
     let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-    let event = Event::general(order.caller.actor(), Action::TokenAdded)
+    let event = Event::general(actor, Action::TokenAdded)
         .detail(format!("{name} for {}", names.join(", ")));
     let mut document = described(&name, &scopes, expires);
     if let Some(members) = document.as_object_mut() {
@@ -73,7 +74,7 @@ pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, 
     let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
         return Err(refusal::of_store(StoreError::NoSuchToken));
     };
-    let event = Event::general(order.caller.actor(), Action::TokenRemoved).detail(&name);
+    let event = Event::general(order.actor()?, Action::TokenRemoved).detail(&name);
     let removed = verbs.store.commit(RemoveToken { name }, event).await;
     removed.map_err(refusal::of_store)?;
     let document = described(&token.name, &token.scopes, token.expires);

@@ -1,28 +1,6 @@
 //! What happened, for the audit list: who did what to whom.
 
-use std::fmt;
-use std::net::IpAddr;
-
-use super::{TokenHash, UserName};
-
-/// Who did it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Actor {
-    /// A signed-in person, or one who is signing in.
-    User { name: UserName, address: IpAddr },
-    /// A signed-in person who acts on others, which holds only while this session does.
-    Session {
-        name: UserName,
-        address: IpAddr,
-        token: TokenHash,
-    },
-    /// A program with a management token of this name.
-    Token { name: String },
-    /// The command line, or the owner of the management socket.
-    Operator,
-    /// The gateway itself: expiry, limits, the first start.
-    Gateway,
-}
+use super::{Actor, UserName};
 
 /// What was done. The text form is part of the contract: people filter by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,19 +98,6 @@ impl Action {
             Self::TokenRefused => "token-refused",
             Self::SetupLinkRefused => "setup-link-refused",
             Self::StoreRestored => "store-restored",
-        }
-    }
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User { name, address } | Self::Session { name, address, .. } => {
-                write!(f, "user {name} from {address}")
-            }
-            Self::Token { name } => write!(f, "token {name}"),
-            Self::Operator => f.write_str("operator"),
-            Self::Gateway => f.write_str("gateway"),
         }
     }
 }

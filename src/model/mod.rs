@@ -3,6 +3,7 @@
 //! One file per word. Text becomes one of these types once, at the door, and only the types travel
 //! inside the house.
 
+mod actor;
 mod event;
 mod factor;
 mod generation;
@@ -12,7 +13,8 @@ mod scope;
 mod session;
 mod user;
 
-pub use event::{Action, Actor, Event};
+pub use actor::{Actor, Credential};
+pub use event::{Action, Event};
 pub use factor::FactorKind;
 pub use generation::Generation;
 pub use guess::Guess;

@@ -41,8 +41,14 @@ pub(super) async fn end_session(
     let mut own = desk.sessions_of(session.user().id).await?.into_iter();
     let doomed = own.find(|session| *session.id() == id);
     let doomed = doomed.ok_or_else(no_such_session)?;
-    logout::end(&desk, &posted, &doomed).await?;
-    if doomed.id() == session.id() {
+    let is_mine = doomed.id() == session.id();
+    match logout::end(&desk, &posted, &session, &doomed).await {
+        Ok(()) => {}
+        Err(RevokeError::Store(StoreError::ActorEnded)) if is_mine => {}
+        Err(RevokeError::Store(StoreError::ActorEnded)) => return Err(sign_in_first()),
+        Err(cause) => return Err(logout::not_ended(&cause).into()),
+    }
+    if is_mine {
         return Ok(left(Done::LoggedOut));
     }
     Ok(see_other(&format!(
@@ -56,11 +62,11 @@ pub(super) async fn log_out_everywhere(State(desk): State<Arc<Desk>>, posted: Po
     let session = mine(&desk, &posted).await?;
     let event = logout::event(&posted, &session, Action::SessionsEnded)
         .detail("log out of all devices, on the account page");
-    desk.revoker
-        .end_user(session.user(), event)
-        .await
-        .map_err(|cause| failed("logging out of all devices", &cause))?;
-    Ok(left(Done::LoggedOutEverywhere))
+    match desk.revoker.end_user(session.user(), event).await {
+        Ok(_) => Ok(left(Done::LoggedOutEverywhere)),
+        Err(RevokeError::Store(StoreError::ActorEnded)) => Err(sign_in_first()),
+        Err(cause) => Err(failed("logging out of all devices", &cause).into()),
+    }
 }
 
 pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
@@ -80,7 +86,9 @@ pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Poste
     match changed {
         Ok(_) => Ok(left(Done::PasswordChanged)),
         // The session was ended, or the password changed, while this one was being hashed.
-        Err(UsersError::Revoke(RevokeError::Store(StoreError::Stale))) => Err(sign_in_first()),
+        Err(UsersError::ActorEnded | UsersError::Revoke(RevokeError::Store(StoreError::Stale))) => {
+            Err(sign_in_first())
+        }
         Err(error) => {
             let (problem, field) = password_complaint(error, "new_password");
             Err(complain(&desk, session, problem, field).await)

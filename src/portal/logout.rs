@@ -11,8 +11,10 @@ use super::page::see_other;
 use super::refusal::{Answer, failed};
 use super::{Desk, account, step};
 use crate::gate::forget_browser;
-use crate::model::{Action, Actor, Event};
+use crate::model::{Action, Event};
+use crate::revoke::RevokeError;
 use crate::session::Session;
+use crate::store::StoreError;
 use crate::wire::{NextPath, Problem, Response};
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
@@ -26,31 +28,33 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     if !posted.fits(&desk.form_key, Binding::Session(session.token_hash()))? {
         return Err(account::out_of_date(&desk, session).await);
     }
-    end(&desk, &posted, &session).await?;
-    Ok(left(Done::LoggedOut))
+    match end(&desk, &posted, &session, &session).await {
+        // It has ended meanwhile, which is what was asked for.
+        Ok(()) | Err(RevokeError::Store(StoreError::ActorEnded)) => Ok(left(Done::LoggedOut)),
+        Err(cause) => Err(not_ended(&cause).into()),
+    }
 }
 
-/// Ends one session of the person who asks.
+/// Ends one session of the person who asks by another of them, or by the same.
 pub(super) async fn end(
     desk: &Desk,
     posted: &Posted,
-    session: &Arc<Session>,
-) -> Result<(), Problem> {
-    let event = event(posted, session, Action::SessionEnded).detail(session.device());
-    let ended = desk.revoker.end_session(session, event).await;
-    ended
-        .map(|_| ())
-        .map_err(|cause| failed("ending a session", &cause))
+    me: &Session,
+    doomed: &Arc<Session>,
+) -> Result<(), RevokeError> {
+    let event = event(posted, me, Action::SessionEnded).detail(doomed.device());
+    desk.revoker.end_session(doomed, event).await.map(drop)
+}
+
+/// It could not be ended.
+pub(super) fn not_ended(cause: &RevokeError) -> Problem {
+    failed("ending a session", cause)
 }
 
 /// What a person does to the own account.
 pub(super) fn event(posted: &Posted, session: &Session, action: Action) -> Event {
-    let name = &session.user().name;
-    let actor = Actor::User {
-        name: name.clone(),
-        address: posted.asked.visit.client,
-    };
-    Event::about(actor, action, name)
+    let actor = session.actor(posted.asked.visit.client);
+    Event::about(actor, action, &session.user().name)
 }
 
 /// To the login page, with nothing left in the browser.

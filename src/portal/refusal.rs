@@ -145,6 +145,14 @@ pub(super) fn unauthorized(title: &'static str, detail: &'static str) -> Problem
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Portcullis"))
 }
 
+/// The session that asked for something was ended before that was done.
+pub(super) fn session_ended() -> Problem {
+    unauthorized(
+        "session ended",
+        "your session has ended meanwhile; sign in again",
+    )
+}
+
 /// More sign-ins at once than the machine can check.
 pub(super) fn busy(retry_after: Duration) -> Problem {
     wait(
@@ -242,6 +250,7 @@ pub(super) fn password_complaint(
             (problem, Some(new))
         }
         UsersError::SignIn(SignInError::TooMany { retry_after }) => (too_many(retry_after), None),
+        UsersError::ActorEnded => (session_ended(), None),
         UsersError::Busy => (busy(Duration::from_secs(5)), None),
         other => (failed("setting a password", &other), None),
     }

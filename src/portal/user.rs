@@ -10,13 +10,13 @@ use http::StatusCode;
 use maud::Markup;
 
 use super::Desk;
-use super::asked::{Asked, Posted};
+use super::asked::{Asked, Posted, sign_in_first};
 use super::csrf::Binding;
 use super::done::Done;
 use super::logout::left;
 use super::page::{self, see_other};
 use super::refusal::{self, Answer, Refusal, failed, password_complaint};
-use super::users::{actor, administrator, email, role};
+use super::users::{administrator, email, role};
 use super::view::{Complaint, sentence, user as view};
 use crate::credentials::generator;
 use crate::model::{Action, Actor, Event, UserName};
@@ -83,7 +83,7 @@ pub(super) async fn act(
     if is_me && act != Act::LogOutAll {
         return Err(complain(&desk, &me, &person, yourself(), None));
     }
-    let by = actor(&posted.asked, &me);
+    let by = me.actor(posted.asked.visit.client);
     match perform(&desk, act, &person, &posted, by).await {
         Ok(_) if is_me => Ok(left(Done::LoggedOutEverywhere)),
         Ok(_) if act == Act::Remove => Ok(see_other(&format!(
@@ -91,6 +91,8 @@ pub(super) async fn act(
             Done::UserRemoved.word()
         ))),
         Ok(said) => page(&desk, &me, &name, &said).await,
+        // The session has ended while this was under way: it is shown nothing more.
+        Err((problem, _)) if problem.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first()),
         Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field)),
     }
 }
@@ -288,8 +290,7 @@ fn refused(cause: UsersError) -> Wrong {
             Problem::new(StatusCode::CONFLICT, "last administrator")
                 .detail(sentence(&cause.to_string()))
         }
-        cause @ UsersError::ActorEnded => Problem::new(StatusCode::FORBIDDEN, "session ended")
-            .detail(sentence(&cause.to_string())),
+        UsersError::ActorEnded => refusal::session_ended(),
         cause => failed("changing a user", &cause),
     };
     (problem, None)

@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use maud::Markup;
 
-use super::asked::{Asked, Posted};
+use super::asked::{Asked, Posted, sign_in_first};
 use super::csrf::Binding;
 use super::done::Done;
 use super::form::Form;
@@ -15,7 +15,7 @@ use super::refusal::{self, Answer, Refusal, failed, not_acceptable};
 use super::user::{self, Said};
 use super::view::{Complaint, sentence, users as view};
 use super::{Desk, step};
-use crate::model::{Actor, Role, UserName};
+use crate::model::{Role, UserName};
 use crate::session::Session;
 use crate::store::Person;
 use crate::users::{UsersError, email_address};
@@ -32,15 +32,6 @@ pub(super) fn administrator(desk: &Desk, asked: &Asked) -> Result<Arc<Session>, 
     Err(problem
         .detail("only an administrator can see this page or do what it offers")
         .into())
-}
-
-/// Who an administrator is in the audit list, and by which session.
-pub(super) fn actor(asked: &Asked, session: &Session) -> Actor {
-    Actor::Session {
-        name: session.user().name.clone(),
-        address: asked.visit.client,
-        token: session.token_hash(),
-    }
 }
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
@@ -73,7 +64,7 @@ pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer
             return Err(complain(&desk, &me, &posted.form, problem, field).await);
         }
     };
-    let actor = actor(&posted.asked, &me);
+    let actor = me.actor(posted.asked.visit.client);
     match desk.users.add(name.clone(), role, email, actor).await {
         Ok((user, link)) => {
             let said = Said::link(&desk, format!("{} is added.", user.name), &link);
@@ -83,6 +74,7 @@ pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer
             let problem = not_acceptable("user", "There is a user of this name already.");
             Err(complain(&desk, &me, &posted.form, problem, Some("user")).await)
         }
+        Err(UsersError::ActorEnded) => Err(sign_in_first()),
         Err(cause) => Err(failed("adding a user", &cause).into()),
     }
 }

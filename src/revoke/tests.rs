@@ -90,7 +90,7 @@ impl House {
 }
 
 fn event() -> Event {
-    Event::general(Actor::Operator, Action::SessionsEnded)
+    Event::general(Actor::Operator { uid: 0 }, Action::SessionsEnded)
 }
 
 #[tokio::test]

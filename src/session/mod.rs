@@ -26,7 +26,9 @@ pub use self::token::Token;
 use self::trust::Trust;
 use crate::clock::Timestamp;
 use crate::config::SessionLimits;
-use crate::model::{FactorKind, Generation, SessionId, SessionRecord, TokenHash, User};
+use crate::model::{
+    Actor, Credential, FactorKind, Generation, SessionId, SessionRecord, TokenHash, User,
+};
 
 /// One sign-in on one device.
 #[derive(Debug)]
@@ -157,6 +159,19 @@ impl Session {
     /// When it ends whatever is done with it.
     pub fn expires(&self, limits: &SessionLimits) -> Timestamp {
         self.created.plus(limits.lifetime)
+    }
+
+    /// The person of this session as somebody who acts from an address: what is asked for holds only
+    /// while the session does.
+    pub fn actor(&self, address: IpAddr) -> Actor {
+        Actor::User {
+            name: self.user.name.clone(),
+            address,
+            credential: Credential::Session {
+                token: self.token,
+                last_seen: self.last_seen(),
+            },
+        }
     }
 
     /// From where the person signed in.

@@ -164,6 +164,7 @@ async fn made_ready(
         seal,
         clock,
         metrics: Metrics::default(),
+        terms: None,
     };
     let ready = async {
         if !sqlite::is_as_it_should_be(&store.engine).await? {
@@ -174,7 +175,10 @@ async fn made_ready(
             ));
         }
         store.check_seal().await?;
-        let event = Event::general(Actor::Operator, Action::StoreRestored)
+        let operator = Actor::Operator {
+            uid: rustix::process::getuid().as_raw(),
+        };
+        let event = Event::general(operator, Action::StoreRestored)
             .detail(format!("from {}", backup.display()));
         store.commit(BeginAgain, event).await.map(drop)
     };

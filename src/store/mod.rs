@@ -7,6 +7,7 @@
 //!
 //! One writer, several readers; `synchronous=FULL`, or power loss could undo what was answered.
 
+mod admission;
 pub mod change;
 mod copy;
 mod engine;
@@ -45,7 +46,7 @@ use self::seal::Seal;
 pub use self::sessions::Wanted;
 pub use self::sign_ins::{HalfSignIn, SignIn};
 use crate::clock::Clock;
-use crate::config::{KeySource, Place, Server, Storage};
+use crate::config::{KeySource, Live, Place, Server, Storage};
 use crate::model::Event;
 use crate::telemetry::Metrics;
 
@@ -58,6 +59,8 @@ pub struct Store {
     seal: Seal,
     clock: Clock,
     metrics: Metrics,
+    /// What sessions are held to when they ask for a change; `None` for the built-in limits.
+    terms: Option<Live>,
 }
 
 /// Evidence that a change is on disk. Only the store can make one.
@@ -123,6 +126,8 @@ pub enum StoreError {
     LastAdministrator,
     #[error("the session that asked for this has ended meanwhile")]
     ActorEnded,
+    #[error("the management token that asked for this was removed or has expired meanwhile")]
+    TokenEnded,
     #[error("there is no token of this name")]
     NoSuchToken,
     #[error("the code has been used already")]
@@ -173,6 +178,7 @@ impl Store {
             seal,
             clock,
             metrics: Metrics::default(),
+            terms: None,
         };
         store.check_seal().await?;
         Ok(store)
@@ -194,6 +200,7 @@ impl Store {
             seal: Seal::load(key, data_dir, is_new)?,
             clock: Clock::set_to(now),
             metrics: Metrics::default(),
+            terms: None,
         };
         store.check_seal().await?;
         Ok(store)
@@ -216,11 +223,20 @@ impl Store {
         self
     }
 
+    /// The same, holding the sessions that ask for changes to the limits that are in force.
+    #[must_use]
+    pub fn holding_sessions_to(mut self, terms: Live) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
     /// Writes a change and the event that tells of it, both or neither.
     ///
     /// # Errors
-    /// The error of the change's own condition, [`StoreError::ActorEnded`] or [`StoreError::Failed`];
-    /// nothing is changed then.
+    /// The error of the change's own condition, [`StoreError::Failed`], or why the credential of the
+    /// actor is not good any more: [`StoreError::ActorEnded`], [`StoreError::SignInOver`],
+    /// [`StoreError::LinkSpent`], [`StoreError::Stale`], [`StoreError::TokenEnded`]. Nothing is changed
+    /// then.
     pub async fn commit<C: Change>(
         &self,
         change: C,
@@ -251,8 +267,8 @@ impl Store {
         change: C,
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
+        self.admit(work, &event.actor).await?;
         let mut desk = Desk::new(work, &self.seal, self.clock.now());
-        desk.admit(&event.actor).await?;
         let outcome = change.apply(&mut desk).await?;
         desk.record(&event).await?;
         let told = desk.send().await?;

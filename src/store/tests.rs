@@ -305,36 +305,6 @@ async fn what_is_broken_is_refused_and_never_made_anew() {
     assert!(matches!(missing, Err(StoreError::Key(_))), "{missing:?}");
 }
 
-#[tokio::test]
-async fn what_an_ended_session_asked_for_is_not_done() {
-    let (_folder, store, ada) = with_ada().await;
-    store.commit(session(ada, 1, 1), event()).await.unwrap();
-    let by = |token| Actor::Session {
-        name: name("ada"),
-        address: "192.0.2.1".parse().unwrap(),
-        token,
-    };
-    let link = || AddSetupLink {
-        user: ada,
-        hash: [7; 32],
-        expires: Timestamp::from_millis(i64::MAX),
-    };
-    let asked = |token| Event::about(by(token), Action::SetupLinkMade, &name("ada"));
-    let (live, dead) = (TokenHash([1; 32]), TokenHash([9; 32]));
-    let refused = store.commit(link(), asked(dead)).await;
-    assert!(
-        matches!(refused, Err(StoreError::ActorEnded)),
-        "{refused:?}"
-    );
-    store.commit(link(), asked(live)).await.unwrap();
-    store.commit(RaiseEveryGeneration, event()).await.unwrap();
-    let refused = store.commit(link(), asked(live)).await;
-    assert!(
-        matches!(refused, Err(StoreError::ActorEnded)),
-        "{refused:?}"
-    );
-}
-
 async fn kept_sessions(store: &Store) -> usize {
     let mut count = 0;
     store.each_session(|_, _| count += 1).await.unwrap();

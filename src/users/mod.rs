@@ -180,11 +180,7 @@ impl Users {
         if password::are_same(&current, &new) {
             return Err(UsersError::SamePassword);
         }
-        let actor = Actor::User {
-            name: name.clone(),
-            address: from,
-        };
-        let event = Event::about(actor, Action::PasswordSet, name);
+        let event = Event::about(session.actor(from), Action::PasswordSet, name);
         // A session that ended meanwhile, or a password that was changed, is in the generation.
         let as_of = Some(session.generation());
         self.set(&facts.user, &new, None, as_of, event).await

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Users, UsersError};
 use crate::login::{Next, Origin};
-use crate::model::{Action, Actor, Event, User};
+use crate::model::{Action, Actor, Credential, Event, User};
 use crate::secret::{Secret, random_bytes, sha256};
 use crate::store::change::{AddSetupLink, Noted};
 
@@ -88,6 +88,9 @@ impl Users {
         let actor = Actor::User {
             name: user.name.clone(),
             address: from.address,
+            credential: Credential::SetupLink {
+                hash: sha256(token),
+            },
         };
         let event = Event::about(actor, Action::PasswordSet, &user.name).detail("by set-up link");
         self.set(&user, &password, Some(sha256(token)), None, event)

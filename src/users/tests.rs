@@ -58,7 +58,12 @@ impl House {
     async fn add(&self, name: &str, role: Role) -> String {
         let added = self
             .users
-            .add(UserName::parse(name).unwrap(), role, None, Actor::Operator)
+            .add(
+                UserName::parse(name).unwrap(),
+                role,
+                None,
+                Actor::Operator { uid: 0 },
+            )
             .await;
         added.unwrap().1.token.expose().clone()
     }
@@ -115,7 +120,7 @@ async fn a_link_dies_with_a_newer_one_and_after_a_day() {
     let ada = house.users.setup_user(&first).await.unwrap();
     let second = house
         .users
-        .renew_setup_link(&ada, Actor::Operator)
+        .renew_setup_link(&ada, Actor::Operator { uid: 0 })
         .await
         .unwrap();
     assert!(matches!(
@@ -139,7 +144,7 @@ async fn a_name_is_taken_once() {
             UserName::parse("Ada").unwrap(),
             Role::Manager,
             None,
-            Actor::Operator,
+            Actor::Operator { uid: 0 },
         )
         .await;
     assert!(matches!(again, Err(UsersError::NameTaken)));
@@ -217,13 +222,20 @@ async fn every_change_of_an_account_ends_its_sessions_and_no_change_ends_none() 
     ] {
         let before = house.users.person(&ada).await.unwrap();
         let again = edit.clone();
-        let done = house.users.edit(&ada, edit, Actor::Operator).await.unwrap();
+        let done = house
+            .users
+            .edit(&ada, edit, Actor::Operator { uid: 0 })
+            .await
+            .unwrap();
         let done = done.expect("something changed");
         let after = house.users.person(&ada).await.unwrap().user.generation;
         assert_ne!(after, before.user.generation);
         assert_eq!(done.generation, Some(after));
         assert_eq!(done.sessions_ended, before.sessions);
-        let done = house.users.edit(&ada, again, Actor::Operator).await;
+        let done = house
+            .users
+            .edit(&ada, again, Actor::Operator { uid: 0 })
+            .await;
         assert!(done.unwrap().is_none(), "it was so already");
     }
 }
@@ -235,7 +247,11 @@ async fn the_last_administrator_stays() {
     // Nobody can manage users yet, so nothing is lost.
     let ada = name("ada");
     for edit in [disabled(true), disabled(false)] {
-        house.users.edit(&ada, edit, Actor::Operator).await.unwrap();
+        house
+            .users
+            .edit(&ada, edit, Actor::Operator { uid: 0 })
+            .await
+            .unwrap();
     }
     house.set_up(&link, "plum tractor elbow").await.unwrap();
     let refused = |done: Result<_, UsersError>| {
@@ -244,26 +260,42 @@ async fn the_last_administrator_stays() {
     refused(
         house
             .users
-            .edit(&ada, disabled(true), Actor::Operator)
+            .edit(&ada, disabled(true), Actor::Operator { uid: 0 })
             .await
             .map(drop),
     );
     refused(
         house
             .users
-            .edit(&ada, role(Role::Manager), Actor::Operator)
+            .edit(&ada, role(Role::Manager), Actor::Operator { uid: 0 })
             .await
             .map(drop),
     );
-    refused(house.users.remove(&ada, Actor::Operator).await.map(drop));
+    refused(
+        house
+            .users
+            .remove(&ada, Actor::Operator { uid: 0 })
+            .await
+            .map(drop),
+    );
     let person = house.users.person(&ada).await.unwrap();
     assert!(!person.user.disabled && person.user.role == Role::Administrator);
 
     // One who has yet to set a password can't manage anybody.
     let link = house.add("bob", Role::Administrator).await;
-    refused(house.users.remove(&ada, Actor::Operator).await.map(drop));
+    refused(
+        house
+            .users
+            .remove(&ada, Actor::Operator { uid: 0 })
+            .await
+            .map(drop),
+    );
     house.set_up(&link, "elbow tractor plum").await.unwrap();
-    house.users.remove(&ada, Actor::Operator).await.unwrap();
+    house
+        .users
+        .remove(&ada, Actor::Operator { uid: 0 })
+        .await
+        .unwrap();
     let gone = house.users.person(&ada).await;
     assert!(matches!(gone, Err(UsersError::Unknown)));
 }
@@ -277,8 +309,10 @@ async fn two_administrators_who_remove_each_other_leave_one() {
     }
     let (ada, bob) = (name("ada"), name("bob"));
     let (one, two) = tokio::join!(
-        house.users.remove(&ada, Actor::Operator),
-        house.users.edit(&bob, disabled(true), Actor::Operator),
+        house.users.remove(&ada, Actor::Operator { uid: 0 }),
+        house
+            .users
+            .edit(&bob, disabled(true), Actor::Operator { uid: 0 }),
     );
     assert!(one.is_ok() != two.is_ok());
 }
@@ -293,7 +327,7 @@ async fn the_last_passwords_are_not_taken_again() {
     let set = async |password: &str| {
         let set = house
             .users
-            .set_password(&ada, secret(password), Actor::Operator);
+            .set_password(&ada, secret(password), Actor::Operator { uid: 0 });
         set.await
     };
     for number in 0..9 {
@@ -316,7 +350,10 @@ async fn without_a_second_factor_the_next_sign_in_enrols_anew() {
     house.set_up(&link, "plum tractor elbow").await.unwrap();
     let ada = name("ada");
     let before = house.users.person(&ada).await.unwrap().user.generation;
-    let done = house.users.reset_second_factor(&ada, Actor::Operator).await;
+    let done = house
+        .users
+        .reset_second_factor(&ada, Actor::Operator { uid: 0 })
+        .await;
     assert_ne!(done.unwrap().generation, Some(before));
     let login = &house.users.0.login;
     let signed = login

@@ -373,7 +373,7 @@ impl Taken {
 }
 
 fn event() -> Event {
-    Event::general(Actor::Operator, Action::SessionsEnded).detail("a step")
+    Event::general(Actor::Operator { uid: 0 }, Action::SessionsEnded).detail("a step")
 }
 
 #[test]

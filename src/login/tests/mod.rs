@@ -149,7 +149,7 @@ fn secret(text: &str) -> Secret<String> {
 }
 
 fn event() -> Event {
-    Event::general(Actor::Operator, Action::UserAdded)
+    Event::general(Actor::Operator { uid: 0 }, Action::UserAdded)
 }
 
 fn from() -> Origin {

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+mod authority;
 mod callers;
 mod people;
 
@@ -439,7 +440,7 @@ async fn a_store_that_fails_is_a_revocation_that_is_not_durable() {
     let user = house.store.user(&name).await.unwrap().unwrap();
     house.store.close().await;
     let event = crate::model::Event::general(
-        crate::model::Actor::Operator,
+        crate::model::Actor::Operator { uid: 0 },
         crate::model::Action::SessionsEnded,
     );
     let failed = house.management.verbs.revoker.end_user(&user, event).await;

@@ -18,7 +18,7 @@ use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::gate::Visit;
 use crate::login::Login;
-use crate::model::{Actor, Role, User, UserName};
+use crate::model::{Actor, Role, TokenHash, User, UserName};
 use crate::revoke::Revoker;
 use crate::session::{Session, Sessions, Token};
 use crate::shutdown::Shutdown;
@@ -128,7 +128,10 @@ impl House {
     pub(super) async fn invite(&self, name: &str, role: Role) -> String {
         let name = UserName::parse(name).unwrap();
         let email = Some("<b>@example.org".to_owned());
-        let added = self.users.add(name, role, email, Actor::Operator).await;
+        let added = self
+            .users
+            .add(name, role, email, Actor::Operator { uid: 0 })
+            .await;
         format!(
             "/.portcullis/setup?token={}",
             added.unwrap().1.token.expose()
@@ -167,6 +170,12 @@ impl House {
 }
 
 impl Browser<'_> {
+    /// Whether it shows this session.
+    pub(super) fn shows(&self, token: TokenHash) -> bool {
+        let shown = self.jar.get(cookie::SESSION);
+        shown.and_then(|value| Token::hash_of(value)) == Some(token)
+    }
+
     pub(super) async fn get(&mut self, path: &str) -> Seen {
         self.send(Method::GET, path, None).await
     }

@@ -1,5 +1,6 @@
 //! The portal from outside its handlers: pages as drawn, ways through them, and what is refused.
 
+mod authority;
 mod browser;
 mod journeys;
 mod pages;

@@ -29,7 +29,7 @@ use super::seal::Seal;
 use super::statement::{On, sql};
 use super::{StoreError, Work, failed};
 use crate::clock::Timestamp;
-use crate::model::{Actor, Event};
+use crate::model::Event;
 
 /// One change that [`super::Store::commit`] can write.
 pub trait Change: Send {
@@ -61,20 +61,6 @@ impl<'a> Desk<'a> {
             now,
             told: None,
         }
-    }
-
-    /// What somebody asked for by a session is done only while that lives: the session may have been
-    /// ended since the request was judged, and a stolen one is worth nothing then (promise 2).
-    pub(super) async fn admit(&mut self, actor: &Actor) -> Result<(), StoreError> {
-        let Actor::Session { token, .. } = actor else {
-            return Ok(());
-        };
-        let found: Option<(i64,)> = sql("SELECT created FROM sessions WHERE token = $1")
-            .bind(token.0.as_slice())
-            .maybe(self.connection())
-            .await
-            .map_err(failed("looking for the session of who acts"))?;
-        found.map(drop).ok_or(StoreError::ActorEnded)
     }
 
     pub(super) fn connection(&mut self) -> On<'_> {

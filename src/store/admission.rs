@@ -1,0 +1,130 @@
+//! Whether the credential of an act is still good, asked in the transaction of the change.
+//!
+//! Between the head of a request and its change there is a body to be read, a password to be hashed, a
+//! turn to be waited for. Whatever ended in that time ends the act, too (promise 2). Changes take
+//! turns, so a credential that was ended by an earlier one is not found here.
+
+use super::statement::sql;
+use super::{Store, StoreError, Work, failed};
+use crate::clock::Timestamp;
+use crate::config::SessionLimits;
+use crate::model::{Actor, Credential, Generation, Role, Scope, TokenHash, UserId};
+
+const DOING: &str = "admitting a change";
+
+impl Store {
+    /// Admits an act by the credential that it was begun with.
+    pub(super) async fn admit(&self, work: &mut Work, actor: &Actor) -> Result<(), StoreError> {
+        match actor {
+            Actor::User { credential, .. } => match credential {
+                Credential::Session { token, last_seen } => {
+                    self.admit_session(work, *token, *last_seen).await
+                }
+                Credential::PendingSignIn { cookie } => self.admit_sign_in(work, cookie).await,
+                Credential::Password { user, generation } => {
+                    admit_password(work, *user, *generation).await
+                }
+                Credential::SetupLink { hash } => self.admit_link(work, hash).await,
+            },
+            Actor::Token { hash, scope, .. } => self.admit_token(work, hash, *scope).await,
+            // The kernel says who is at the socket, and that does not end; for the gateway itself there
+            // is no one to ask.
+            Actor::Operator { .. } | Actor::Gateway => Ok(()),
+        }
+    }
+
+    /// A session has to be there, of its user's generation, within its limits, and with the second
+    /// factor that is asked for.
+    async fn admit_session(
+        &self,
+        work: &mut Work,
+        token: TokenHash,
+        last_seen: Timestamp,
+    ) -> Result<(), StoreError> {
+        let found: Option<(i64, i64, Option<String>, String)> =
+            sql("SELECT sessions.created, last_seen, second_factor, role
+             FROM sessions JOIN users ON users.id = user_id
+                 AND users.generation = sessions.generation AND NOT disabled
+             WHERE token = $1")
+            .bind(token.0.as_slice())
+            .maybe(work)
+            .await
+            .map_err(failed(DOING))?;
+        let (created, seen, second_factor, role) = found.ok_or(StoreError::ActorEnded)?;
+        let terms = self.terms.as_ref().map(|live| live.now());
+        let limits = terms
+            .as_ref()
+            .map_or_else(SessionLimits::default, |terms| terms.session);
+        let now = self.clock.now();
+        let seen = Timestamp::from_millis(seen).max(last_seen);
+        let is_over = now >= Timestamp::from_millis(created).plus(limits.lifetime)
+            || now >= seen.plus(limits.idle_timeout);
+        let needs_factor = terms.is_some_and(|terms| {
+            // A role that can't be read is none that needs less.
+            role.parse::<Role>()
+                .map_or(true, |role| terms.second_factor.required_for(role))
+        });
+        match is_over || (needs_factor && second_factor.is_none()) {
+            true => Err(StoreError::ActorEnded),
+            false => Ok(()),
+        }
+    }
+
+    async fn admit_sign_in(&self, work: &mut Work, cookie: &[u8; 32]) -> Result<(), StoreError> {
+        let found: Option<(i64,)> = sql("SELECT ends FROM sign_ins JOIN users ON id = user_id
+                 AND users.generation = sign_ins.generation AND NOT disabled
+             WHERE cookie = $1 AND ends > $2")
+        .bind(cookie.as_slice())
+        .bind(self.clock.now().millis())
+        .maybe(work)
+        .await
+        .map_err(failed(DOING))?;
+        found.map(drop).ok_or(StoreError::SignInOver)
+    }
+
+    async fn admit_link(&self, work: &mut Work, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let found: Option<(i64,)> = sql("SELECT expires FROM setup_links
+             JOIN users ON id = user_id AND NOT disabled WHERE hash = $1 AND expires > $2")
+        .bind(hash.as_slice())
+        .bind(self.clock.now().millis())
+        .maybe(work)
+        .await
+        .map_err(failed(DOING))?;
+        found.map(drop).ok_or(StoreError::LinkSpent)
+    }
+
+    async fn admit_token(
+        &self,
+        work: &mut Work,
+        hash: &[u8; 32],
+        scope: Scope,
+    ) -> Result<(), StoreError> {
+        let found: Option<(String,)> =
+            sql("SELECT scopes FROM tokens WHERE hash = $1 AND (expires IS NULL OR expires > $2)")
+                .bind(hash.as_slice())
+                .bind(self.clock.now().millis())
+                .maybe(work)
+                .await
+                .map_err(failed(DOING))?;
+        let (scopes,) = found.ok_or(StoreError::TokenEnded)?;
+        match scopes.split(' ').any(|held| held == scope.as_str()) {
+            true => Ok(()),
+            false => Err(StoreError::TokenEnded),
+        }
+    }
+}
+
+async fn admit_password(
+    work: &mut Work,
+    user: UserId,
+    generation: Generation,
+) -> Result<(), StoreError> {
+    let found: Option<(i64,)> = sql("SELECT id FROM users
+         WHERE id = $1 AND generation = $2 AND NOT disabled AND password IS NOT NULL")
+    .bind(user.0)
+    .bind(generation.number())
+    .maybe(work)
+    .await
+    .map_err(failed(DOING))?;
+    found.map(drop).ok_or(StoreError::Stale)
+}
