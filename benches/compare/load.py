@@ -30,7 +30,7 @@ BROWSER = {
     "Sec-Fetch-User": "?1",
     "Priority": "u=0, i",
 }
-COOKIES = "csrftoken=Yy4sR1cGQ8bS5sWwEo0mXn2kV7fJ3aTz; __Host-portcullis={token}; sidebar=open"
+COOKIES = "csrftoken=Yy4sR1cGQ8bS5sWwEo0mXn2kV7fJ3aTz; __Host-Http-portcullis={token}; sidebar=open"
 
 WRK = """
 local tokens, fields = {{}}, {fields}
@@ -247,7 +247,8 @@ class SignIns:
         tries = 0
         while not self.until.is_set():
             tries += 1
-            fields = {"Host": self.origin.split("//")[1], "X-Forwarded-Proto": "https",
+            fields = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin",
+                      "Host": self.origin.split("//")[1], "X-Forwarded-Proto": "https",
                       "X-Forwarded-For": f"10.{number}.{tries >> 8 & 255}.{tries & 255}"}
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             try:

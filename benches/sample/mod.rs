@@ -35,7 +35,7 @@ Sec-Fetch-Dest: empty
 Referer: https://panel.example/users/4711
 Accept-Encoding: gzip, deflate, br, zstd
 Accept-Language: de-DE,de;q=0.9,en;q=0.8
-Cookie: csrftoken=Zq3tXw8YbN5mKc2rVd7sLp9fHj4gTa6u; sessionid=k7wq2x9zr4m1c8v5b3n6j0hgfdsapoiu; __Host-portcullis=0123456789abcdefghijklmnopqrstuvwxyzABCDEFG; theme=dark";
+Cookie: csrftoken=Zq3tXw8YbN5mKc2rVd7sLp9fHj4gTa6u; sessionid=k7wq2x9zr4m1c8v5b3n6j0hgfdsapoiu; __Host-Http-portcullis=0123456789abcdefghijklmnopqrstuvwxyzABCDEFG; theme=dark";
 
 /// The head of a browser's request for `path`.
 pub(crate) fn request(path: &str) -> Parts {

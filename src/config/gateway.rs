@@ -35,6 +35,8 @@ pub struct Gateway {
     pub drain: Drain,
     /// Threads that carry requests, at least one.
     pub workers: usize,
+    /// The portal answers browsers that send no `Sec-Fetch` fields.
+    pub old_browsers: bool,
 }
 
 /// How long what is open has when the gateway is told to end.
@@ -101,6 +103,7 @@ impl Gateway {
         let connections_per_address =
             section.number("connections_per_address", 512, &(1..=most), report);
         let drain = drain(&mut section, report);
+        let old_browsers = section.flag("old_browsers", false, report);
         section.finish(report);
         Self {
             drain,
@@ -113,6 +116,7 @@ impl Gateway {
             external_url,
             data_dir,
             workers,
+            old_browsers,
         }
     }
 }

@@ -101,7 +101,7 @@ impl Porch {
             generation: Generation::from_stored(1),
         };
         self.sessions.admit(&record, user).unwrap();
-        format!("__Host-portcullis={}", token.cookie_value())
+        format!("__Host-Http-portcullis={}", token.cookie_value())
     }
 
     fn verdict(&self, request: Builder) -> String {

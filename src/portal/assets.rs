@@ -11,9 +11,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use crate::wire::{Body, Response};
 
 /// A file that pages refer to.
-struct Asset {
+pub(super) struct Asset {
     path: String,
     kind: &'static str,
+    /// What a browser says that it asks for it as (`Sec-Fetch-Dest`).
+    pub(super) destination: &'static str,
     content: &'static str,
 }
 
@@ -28,25 +30,37 @@ pub(super) fn icon_path() -> &'static str {
 }
 
 /// The file at a path, if there is one.
-pub(super) fn find(path: &str) -> Option<Response> {
-    let asset: &Asset = [&STYLE, &ICON].into_iter().find(|a| a.path == path)?;
-    let mut response = Response::new(Body::from(asset.content));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.kind));
-    headers.insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=31536000, immutable"),
-    );
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Some(response)
+pub(super) fn find(path: &str) -> Option<&'static Asset> {
+    let all: [&'static Asset; 2] = [&STYLE, &ICON];
+    all.into_iter().find(|asset| asset.path == path)
 }
 
-fn asset(extension: &str, kind: &'static str, content: &'static str) -> Asset {
+impl Asset {
+    /// The file as an answer.
+    pub(super) fn answer(&self) -> Response {
+        let mut response = Response::new(Body::from(self.content));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        );
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+fn asset(
+    extension: &str,
+    (kind, destination): (&'static str, &'static str),
+    content: &'static str,
+) -> Asset {
     let hash = URL_SAFE_NO_PAD.encode(digest(&SHA256, content.as_bytes()));
     let mark = hash.get(..12).unwrap_or_default();
     Asset {
         path: format!("/.portcullis/assets/portcullis-{mark}.{extension}"),
         kind,
+        destination,
         content,
     }
 }
@@ -54,12 +68,17 @@ fn asset(extension: &str, kind: &'static str, content: &'static str) -> Asset {
 static STYLE: LazyLock<Asset> = LazyLock::new(|| {
     asset(
         "css",
-        "text/css; charset=utf-8",
+        ("text/css; charset=utf-8", "style"),
         include_str!("assets/style.css"),
     )
 });
-static ICON: LazyLock<Asset> =
-    LazyLock::new(|| asset("svg", "image/svg+xml", include_str!("assets/icon.svg")));
+static ICON: LazyLock<Asset> = LazyLock::new(|| {
+    asset(
+        "svg",
+        ("image/svg+xml", "image"),
+        include_str!("assets/icon.svg"),
+    )
+});
 
 #[cfg(test)]
 mod tests {

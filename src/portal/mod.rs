@@ -14,6 +14,7 @@ mod enrol;
 mod form;
 mod login;
 mod logout;
+mod navigation;
 mod page;
 mod refusal;
 mod second_factor;
@@ -26,12 +27,14 @@ mod view;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Method};
 use tower_service::Service;
 
 use self::csrf::FormKey;
+use self::refusal::Refusal;
 pub use self::refusal::error_page;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -49,6 +52,7 @@ use crate::wire::{Body, Problem, Request, Response, cookie, negotiate};
 #[derive(Clone)]
 pub struct Portal {
     router: Router,
+    config: Live,
 }
 
 /// What is done behind the pages.
@@ -100,24 +104,29 @@ impl Portal {
             cluster,
             form_key: FormKey::new(form_key),
             origin: config.now().gateway.external_url.to_string(),
-            config,
+            config: config.clone(),
             clock,
             metrics,
             wrong_links: WrongSecrets::default(),
         };
         Self {
             router: routes(Arc::new(desk)),
+            config,
         }
     }
 
     /// Answers one request to a path of the portal.
     pub async fn answer(&self, visit: Visit, mut request: Request) -> Response {
         let method = request.method().clone();
-        let is_read = method == Method::GET || method == Method::HEAD;
-        if let Some(asset) = assets::find(request.uri().path()).filter(|_| is_read) {
-            return bodiless_for_head(&method, asset);
-        }
         let wants_page = negotiate::wants_page(&method, request.headers());
+        match self.file_or_page(&request) {
+            Ok(Some(file)) => return bodiless_for_head(&method, file),
+            Ok(None) => {}
+            Err(problem) => {
+                let refused = Refusal::from(problem).into_response();
+                return bodiless_for_head(&method, refusal::finish(refused, wants_page));
+            }
+        }
         let is_stale = visit.stale_cookie;
         request.extensions_mut().insert(visit);
         let response = match self.router.clone().call(request).await {
@@ -129,6 +138,17 @@ impl Portal {
             forget_browser(response.headers_mut());
         }
         bodiless_for_head(&method, response)
+    }
+
+    /// The file that is asked for, if it is one; else a page, and a person is to open it.
+    fn file_or_page(&self, request: &Request) -> Result<Option<Response>, Problem> {
+        let old_browsers = self.config.now().gateway.old_browsers;
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        let Some(file) = assets::find(request.uri().path()).filter(|_| is_read) else {
+            return navigation::check_page(request.headers(), old_browsers).map(|()| None);
+        };
+        navigation::check_file(request.headers(), file.destination, old_browsers)?;
+        Ok(Some(file.answer()))
     }
 }
 

@@ -10,11 +10,15 @@ use http::{HeaderMap, HeaderValue};
 use memchr::{memchr, memchr_iter};
 
 /// Holds the token of a session.
-pub const SESSION: &str = "__Host-portcullis";
+///
+/// A browser that knows the prefix `__Host-Http-` lets no script set such a cookie, so that a script
+/// of a panel can't put its author's session in the place of one that it has crowded out; to every
+/// other browser the name begins with `__Host-` (RFC 6265bis §4.1.3).
+pub const SESSION: &str = "__Host-Http-portcullis";
 /// Holds a sign-in that is under way: never a session.
-pub const SIGN_IN: &str = "__Host-portcullis-signin";
+pub const SIGN_IN: &str = "__Host-Http-portcullis-signin";
 /// Binds a form of somebody who is not signed in to the browser that fetched it.
-pub const FORM: &str = "__Host-portcullis-form";
+pub const FORM: &str = "__Host-Http-portcullis-form";
 
 /// What a request shows of one cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +59,9 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Found<'a> {
 
 /// The pairs of the request's cookies that are a panel's: without the gateway's.
 ///
-/// A pair is left out when the gateway's name stands anywhere in it, in any case: a spelling that
-/// does not sign in here can still carry a token that must not be seen by a panel (promise 5).
+/// A pair is left out when the gateway's name stands anywhere in it, in any case and behind either
+/// prefix: a spelling that does not sign in here can still carry a token that must not be seen by a
+/// panel (promise 5).
 pub fn for_panel(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let fields = headers.get_all(COOKIE).iter();
     let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
@@ -65,13 +70,15 @@ pub fn for_panel(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 /// Whether a `Cookie` pair or a `Set-Cookie` value touches one of the gateway's cookies.
 pub fn is_ours(text: &[u8]) -> bool {
-    const MARK: &[u8] = b"host-portcullis";
-    /// Where the dash stands in it: few places have one, and only those are compared.
+    const MARKS: [&[u8]; 2] = [b"host-portcullis", b"http-portcullis"];
+    /// Where the dash stands in them: few places have one, and only those are compared.
     const DASH: usize = 4;
     memchr_iter(b'-', text).any(|at| {
         let start = at.checked_sub(DASH);
-        let part = start.and_then(|start| text.get(start..start + MARK.len()));
-        part.is_some_and(|part| part.eq_ignore_ascii_case(MARK))
+        MARKS.iter().any(|mark| {
+            let part = start.and_then(|start| text.get(start..start + mark.len()));
+            part.is_some_and(|part| part.eq_ignore_ascii_case(mark))
+        })
     })
 }
 
@@ -136,26 +143,28 @@ mod tests {
     #[test]
     fn only_the_exact_single_form_is_found() {
         for (lines, expected) in [
-            (&["a=1; __Host-portcullis=S; b=2"][..], Found::One("S")),
-            (&["a=1", "__Host-portcullis=S"], Found::One("S")),
+            (&["a=1; __Host-Http-portcullis=S; b=2"][..], Found::One("S")),
+            (&["a=1", "__Host-Http-portcullis=S"], Found::One("S")),
             (
-                &["__Host-portcullis=S; __Host-portcullis=S"],
+                &["__Host-Http-portcullis=S; __Host-Http-portcullis=S"],
                 Found::One("S"),
             ),
             (
-                &["__Host-portcullis=a; __Host-portcullis=b"],
+                &["__Host-Http-portcullis=a; __Host-Http-portcullis=b"],
                 Found::Conflict,
             ),
             (
-                &["__Host-portcullis=a", "__Host-portcullis=b"],
+                &["__Host-Http-portcullis=a", "__Host-Http-portcullis=b"],
                 Found::Conflict,
             ),
-            (&["=__Host-portcullis=S"], Found::None),
-            (&["%5F%5FHost-portcullis=S"], Found::None),
-            (&["__host-portcullis=S"], Found::None),
-            (&["__Host-portcullis =S"], Found::None),
-            (&["__Host-portcullis-signin=S"], Found::None),
-            (&["$Version=1; __Host-portcullis=S"], Found::Conflict),
+            (&["=__Host-Http-portcullis=S"], Found::None),
+            (&["%5F%5FHost-Http-portcullis=S"], Found::None),
+            (&["__host-http-portcullis=S"], Found::None),
+            (&["__Host-portcullis=S"], Found::None),
+            (&["__Http-portcullis=S"], Found::None),
+            (&["__Host-Http-portcullis =S"], Found::None),
+            (&["__Host-Http-portcullis-signin=S"], Found::None),
+            (&["$Version=1; __Host-Http-portcullis=S"], Found::Conflict),
             (&[""], Found::None),
         ] {
             assert_eq!(find(&headers(lines), SESSION), expected, "{lines:?}");
@@ -165,14 +174,23 @@ mod tests {
     #[test]
     fn a_panel_sees_its_own_cookies_only() {
         for (lines, expected) in [
-            (&["a=1; __Host-portcullis=S; b=2"][..], &["a=1", "b=2"][..]),
+            (
+                &["a=1; __Host-Http-portcullis=S; b=2"][..],
+                &["a=1", "b=2"][..],
+            ),
             (&["a=1", "b=2;c=3", ";"], &["a=1", "b=2", "c=3"]),
             (
-                &["=__Host-portcullis=S; %5F%5FHost-portcullis=S; __HOST-PORTCULLIS =S"],
+                &[
+                    "=__Host-Http-portcullis=S; %5F%5FHost-Http-portcullis=S; __HOST-HTTP-PORTCULLIS =S",
+                ],
                 &[],
             ),
             (
-                &["__Host-portcullis-signin=S; __Host-portcullis-form=T"],
+                &["__Host-portcullis=S; __Http-portcullis=S; http-a=1"],
+                &["http-a=1"],
+            ),
+            (
+                &["__Host-Http-portcullis-signin=S; __Host-Http-portcullis-form=T"],
                 &[],
             ),
         ] {
@@ -186,11 +204,11 @@ mod tests {
     fn cookies_are_written_with_the_attributes_of_their_prefix() {
         assert_eq!(
             set(SESSION, "abc"),
-            "__Host-portcullis=abc; HttpOnly; SameSite=Lax; Secure; Path=/"
+            "__Host-Http-portcullis=abc; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
         assert_eq!(
             clear(SESSION),
-            "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+            "__Host-Http-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
     }
 }

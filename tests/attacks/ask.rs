@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::arena::Arena;
 use crate::attack::{Attack, Expect, Over};
-use crate::support::http1::{Answer, Wire, tls};
+use crate::support::http1::{Answer, Wire, navigation, tls};
 use crate::support::http2::{self, Http2};
 use crate::support::{SOON, soon};
 
@@ -70,8 +70,14 @@ fn fields(arena: &Arena, attack: &Attack, more: &[&[u8]]) -> Vec<Vec<u8>> {
     let token = arena.token(attack.who).unwrap_or_default();
     let mut fields = Vec::new();
     if !token.is_empty() && !attack.fields.iter().any(|field| is_named(field, b"cookie")) {
-        fields.push(format!("Cookie: __Host-portcullis={token}").into_bytes());
+        fields.push(format!("Cookie: __Host-Http-portcullis={token}").into_bytes());
     }
+    let said = attack.fields.iter().chain(more);
+    let said: Vec<_> = said.map(|field| String::from_utf8_lossy(field)).collect();
+    let said: Vec<&str> = said.iter().map(AsRef::as_ref).collect();
+    let target = String::from_utf8_lossy(attack.target);
+    let opened = navigation(&target, &said);
+    fields.extend(opened.lines().map(|line| line.as_bytes().to_vec()));
     for field in attack.fields.iter().chain(more) {
         let field = replaced(field, b"{cookie}", token);
         fields.push(replaced(&field, b"{management}", arena.management()));

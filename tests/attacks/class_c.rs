@@ -206,7 +206,7 @@ const ODD: &[Odd] = &[
     (
         "trailers",
         "GET",
-        "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: __Host-portcullis=x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: __Host-Http-portcullis=x\r\n\r\n",
         Whole(200, "ok"),
     ),
     (
@@ -398,7 +398,7 @@ async fn c3_c6_no_stream_becomes_two_requests() {
             let mut request = Request::builder()
                 .method(method.clone())
                 .uri(uri)
-                .header("cookie", format!("__Host-portcullis={token}"));
+                .header("cookie", format!("__Host-Http-portcullis={token}"));
             if let Some(length) = length {
                 request = request.header("content-length", *length);
             }

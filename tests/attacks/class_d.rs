@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::ask::{EMPTY_SETTINGS, PREFACE, kinds, literal};
 use crate::class_b_proxies::{connect_from, tls_after};
 use crate::support::gateway::Gateway;
-use crate::support::http1::{Wire, tls};
+use crate::support::http1::{NAVIGATION, Wire, tls};
 use crate::support::panel::Panel;
 use crate::support::websocket::WebSocket;
 use crate::support::{SOON, eventually, soon};
@@ -155,7 +155,8 @@ async fn d5_heads_and_forms_have_a_size() {
     }
     assert_eq!(statuses, [431, 431, 431]);
     let kind = "Content-Type: application/x-www-form-urlencoded";
-    let head = format!("POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n{kind}\r\n");
+    let head =
+        format!("POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n{NAVIGATION}{kind}\r\n");
     let body = "a".repeat(1_000_000);
     let mut wire = gateway.connect().await;
     // It may be answered before all of it is sent.

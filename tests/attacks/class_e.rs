@@ -12,12 +12,12 @@ use crate::arena::{Arena, Turn};
 use crate::ask::{answered, send};
 use crate::attack::{Attack, get, run};
 use crate::support::gateway::CUT;
-use crate::support::http1::Answer;
+use crate::support::http1::{Answer, navigation};
 use crate::support::http2::{self, Http2};
 use crate::support::person::{Person, csrf_of};
 use crate::support::websocket::HANDSHAKE;
 
-const SESSION: &str = "__Host-portcullis";
+const SESSION: &str = "__Host-Http-portcullis";
 const LOGIN: &str = "/.portcullis/login";
 const LOGOUT: &str = "/.portcullis/logout";
 const ACCOUNT: &str = "/.portcullis/account";
@@ -41,8 +41,10 @@ async fn shown(arena: &Arena, session: &str) -> Answer {
 
 /// The answer to a form that is posted as these bytes.
 async fn posted(arena: &Arena, session: &str, fields: &str, form: &str) -> Answer {
+    let said: Vec<&str> = fields.lines().collect();
+    let opened = navigation(LOGOUT, &said);
     let request = format!(
-        "{}{fields}Content-Type: application/x-www-form-urlencoded\r\n\
+        "{}{opened}{fields}Content-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\n\r\n{form}",
         head("POST", LOGOUT, session),
         form.len()
@@ -91,7 +93,7 @@ async fn e1_half_a_sign_in_is_no_session() {
     let answer = edda.give_password().await;
     assert_eq!(answer.status, 303, "{}", answer.text());
     assert!(!edda.is_signed_in());
-    let half = edda.cookies["__Host-portcullis-signin"].clone();
+    let half = edda.cookies["__Host-Http-portcullis-signin"].clone();
     arena.must_not_leak(&half);
     assert_eq!(shown(&arena, &half).await.status, 401);
     for path in ["/page", "/users/", ACCOUNT] {
@@ -232,42 +234,50 @@ async fn e5_only_the_exact_single_cookie_signs_in() {
     };
     let signs_in = |attack: Attack| attack.reaches("GET /page HTTP/1.1");
     run(&[
-        signs_in(line("E5.1", b"Cookie: __Host-portcullis={cookie}")),
-        signs_in(line("E5.2", b"Cookie: a=1;__Host-portcullis={cookie};b=2")),
+        signs_in(line("E5.1", b"Cookie: __Host-Http-portcullis={cookie}")),
+        signs_in(line(
+            "E5.2",
+            b"Cookie: a=1;__Host-Http-portcullis={cookie};b=2",
+        )),
         signs_in(line(
             "E5.3",
-            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis={cookie}",
+            b"Cookie: __Host-Http-portcullis={cookie}; __Host-Http-portcullis={cookie}",
         )),
         line(
             "E5.4",
-            b"Cookie: __Host-portcullis=a; __Host-portcullis={cookie}",
+            b"Cookie: __Host-Http-portcullis=a; __Host-Http-portcullis={cookie}",
         ),
         line(
             "E5.5",
-            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis=b",
+            b"Cookie: __Host-Http-portcullis={cookie}; __Host-Http-portcullis=b",
         ),
         line(
             "E5.6",
-            b"Cookie: __Host-portcullis={cookie}; __Host-portcullis=",
+            b"Cookie: __Host-Http-portcullis={cookie}; __Host-Http-portcullis=",
         ),
-        line("E5.7", b"Cookie: =__Host-portcullis={cookie}"),
-        line("E5.8", b"Cookie: %5F%5FHost-portcullis={cookie}"),
-        line("E5.9", b"Cookie: __host-portcullis={cookie}"),
-        line("E5.10", b"Cookie: __HOST-PORTCULLIS={cookie}"),
-        line("E5.11", b"Cookie: __Host-portcullis ={cookie}"),
-        line("E5.12", b"Cookie: __Host-portcullis= {cookie}"),
-        line("E5.13", b"Cookie: __Host-portcullis=\"{cookie}\""),
-        line("E5.14", b"Cookie: $Version=1; __Host-portcullis={cookie}"),
-        line("E5.15", b"Cookie: __Host-portcullis={cookie}x"),
-        line("E5.16", b"Cookie: __Host-portcullis={cookie}="),
-        line("E5.17", b"Cookie: ..Host-portcullis={cookie}"),
-        line("E5.18", b"Cookie: __Host-portcullis[]={cookie}"),
-        line("E5.19", b"Cookie: __Host-portcullis-signin={cookie}"),
+        line("E5.7", b"Cookie: =__Host-Http-portcullis={cookie}"),
+        line("E5.8", b"Cookie: %5F%5FHost-Http-portcullis={cookie}"),
+        line("E5.9", b"Cookie: __host-http-portcullis={cookie}"),
+        line("E5.10", b"Cookie: __HOST-HTTP-PORTCULLIS={cookie}"),
+        line("E5.11", b"Cookie: __Host-Http-portcullis ={cookie}"),
+        line("E5.12", b"Cookie: __Host-Http-portcullis= {cookie}"),
+        line("E5.13", b"Cookie: __Host-Http-portcullis=\"{cookie}\""),
+        line(
+            "E5.14",
+            b"Cookie: $Version=1; __Host-Http-portcullis={cookie}",
+        ),
+        line("E5.15", b"Cookie: __Host-Http-portcullis={cookie}x"),
+        line("E5.16", b"Cookie: __Host-Http-portcullis={cookie}="),
+        line("E5.17", b"Cookie: ..Host-Http-portcullis={cookie}"),
+        line("E5.18", b"Cookie: __Host-Http-portcullis[]={cookie}"),
+        line("E5.19", b"Cookie: __Host-Http-portcullis-signin={cookie}"),
         line("E5.20", b"Cookie: portcullis={cookie}"),
-        line("E5.21", b"Cookie: __Host-portcullis,={cookie}"),
+        line("E5.21", b"Cookie: __Host-Http-portcullis,={cookie}"),
+        line("E5.23", b"Cookie: __Host-portcullis={cookie}"),
+        line("E5.24", b"Cookie: __Http-portcullis={cookie}"),
         line(
             "E5.22",
-            b"Cookie: a=\"; __Host-portcullis=b\"; __Host-portcullis={cookie}",
+            b"Cookie: a=\"; __Host-Http-portcullis=b\"; __Host-Http-portcullis={cookie}",
         ),
     ])
     .await;
@@ -276,18 +286,20 @@ async fn e5_only_the_exact_single_cookie_signs_in() {
 /// The gateway's cookie in all spellings that somebody could hope for, between two of the panel's.
 const COOKIES: &str = "HTTP/1.1 200 OK\r\n\
     Set-Cookie: first=1; Path=/\r\n\
+    Set-Cookie: __Host-Http-portcullis=evil; Secure; Path=/\r\n\
+    set-cookie: __Host-Http-portcullis=evil\r\n\
+    SET-COOKIE:__Host-Http-portcullis=evil; Max-Age=0\r\n\
+    Set-Cookie:  __Host-Http-portcullis =evil; Path=/\r\n\
+    Set-Cookie: __HOST-HTTP-PORTCULLIS=evil; Secure; Path=/\r\n\
+    Set-Cookie: =__Host-Http-portcullis=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-Http-portcullis\r\n\
+    Set-Cookie: \"__Host-Http-portcullis\"=evil\r\n\
+    Set-Cookie: __Host-Http-portcullis-signin=evil; Secure; Path=/\r\n\
+    Set-Cookie: __Host-Http-portcullis-form=evil; Secure; Path=/\r\n\
     Set-Cookie: __Host-portcullis=evil; Secure; Path=/\r\n\
-    set-cookie: __Host-portcullis=evil\r\n\
-    SET-COOKIE:__Host-portcullis=evil; Max-Age=0\r\n\
-    Set-Cookie:  __Host-portcullis =evil; Path=/\r\n\
-    Set-Cookie: __HOST-PORTCULLIS=evil; Secure; Path=/\r\n\
-    Set-Cookie: =__Host-portcullis=evil; Secure; Path=/\r\n\
-    Set-Cookie: __Host-portcullis\r\n\
-    Set-Cookie: \"__Host-portcullis\"=evil\r\n\
-    Set-Cookie: __Host-portcullis-signin=evil; Secure; Path=/\r\n\
-    Set-Cookie: __Host-portcullis-form=evil; Secure; Path=/\r\n\
-    Set-Cookie: \t__Host-portcullis=evil; Domain=example\r\n\
-    Set-Cookie: __Host-portcullis=; expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    Set-Cookie: __Http-portcullis=evil; Secure; HttpOnly; Path=/\r\n\
+    Set-Cookie: \t__Host-Http-portcullis=evil; Domain=example\r\n\
+    Set-Cookie: __Host-Http-portcullis=; expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n\
     Set-Cookie: last=1; Path=/\r\n\
     Content-Length: 0\r\n\r\n";
 
@@ -342,7 +354,8 @@ async fn e7_logging_out_is_seen_on_both_sides() {
 
 /// The deletion that a browser accepts for a `__Host-` name, to the letter (CVE-2025-55162).
 fn forgets_the_browser(answer: &Answer) {
-    const DELETION: &str = "__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
+    const DELETION: &str =
+        "__Host-Http-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0";
     let lines = answer.all("set-cookie");
     let deletions = lines.iter().filter(|line| **line == DELETION).count();
     assert_eq!(deletions, 1, "{answer:?}");

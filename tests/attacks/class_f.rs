@@ -57,10 +57,10 @@ async fn f1_half_a_sign_in_opens_nothing_and_odd_posts_do_not_complete_it() {
     let ada = gateway.person("ada", "administrator").await;
     panel.forget();
     let mut attacker = half(&ada).await;
-    let cookie = attacker.cookies["__Host-portcullis-signin"].clone();
+    let cookie = attacker.cookies["__Host-Http-portcullis-signin"].clone();
     for as_session in [false, true] {
         if as_session {
-            let name = "__Host-portcullis".to_owned();
+            let name = "__Host-Http-portcullis".to_owned();
             attacker.cookies.insert(name, cookie.clone());
         }
         for path in [
@@ -85,7 +85,7 @@ async fn f1_half_a_sign_in_opens_nothing_and_odd_posts_do_not_complete_it() {
             let answer = attacker.post(&format!("/.portcullis{path}"), &[]).await;
             assert_ne!(answer.status, 200, "{path}");
         }
-        attacker.cookies.remove("__Host-portcullis");
+        attacker.cookies.remove("__Host-Http-portcullis");
     }
     assert!(panel.seen().is_empty());
     let page = attacker.get(SECOND_FACTOR).await.text();

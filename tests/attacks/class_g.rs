@@ -27,7 +27,7 @@ async fn call(arena: &Arena, method: &str, path: &str, fields: &[&str], body: &s
 /// Whether the session that the arena keeps is alive, which the attacks want to end.
 async fn is_alive(arena: &Arena) -> bool {
     let cookie = format!(
-        "Cookie: __Host-portcullis={}",
+        "Cookie: __Host-Http-portcullis={}",
         arena.token(Operator).unwrap()
     );
     let mut wire = arena.gateway.connect().await;
@@ -171,7 +171,7 @@ async fn g4_a_revocation_may_come_twice_and_at_once() {
     );
     // The one session is counted once, by whichever of them ended it.
     assert_eq!(ended(&first) + ended(&second) + ended(&third), 1);
-    let cookie = format!("Cookie: __Host-portcullis={}", person.token());
+    let cookie = format!("Cookie: __Host-Http-portcullis={}", person.token());
     let mut wire = arena.gateway.connect().await;
     assert_eq!(wire.get("/page", &[&cookie]).await.status, 401);
     let nobody = "/v1/users/nobody/password-changed";

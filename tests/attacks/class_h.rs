@@ -44,7 +44,7 @@ async fn refuses(arena: &Arena, id: &str, bytes: &[u8], status: u16) -> Result<(
 /// With the operator's cookie behind the request line, so that nothing but its form is against it.
 fn with_session(arena: &Arena, bytes: &[u8]) -> Vec<u8> {
     let token = arena.token(Operator).unwrap();
-    let cookie = format!("Cookie: __Host-portcullis={token}\r\n");
+    let cookie = format!("Cookie: __Host-Http-portcullis={token}\r\n");
     let end = bytes.windows(2).position(|part| part == b"\r\n");
     match end.unwrap_or(0) {
         0 => bytes.to_vec(),
@@ -250,7 +250,7 @@ async fn broken_chunks_end_both_connections() {
         let start = &chunk[..chunk.len().min(20)].escape_ascii().to_string();
         arena.panel.forget();
         let head = format!(
-            "POST /sink HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-portcullis={}\r\n\
+            "POST /sink HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-Http-portcullis={}\r\n\
              Transfer-Encoding: chunked\r\n\r\n",
             arena.token(Operator).unwrap()
         );
@@ -301,7 +301,7 @@ async fn what_follows_an_upgrade_that_is_not_granted_is_judged() {
     for upgrade in ["websocket", "h2c", "TLS/1.0"] {
         arena.panel.forget();
         let text = format!(
-            "GET /page HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-portcullis={}\r\n\
+            "GET /page HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-Http-portcullis={}\r\n\
              Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMA\r\n\
              Origin: https://localhost\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\

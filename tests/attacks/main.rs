@@ -27,4 +27,5 @@ mod class_g;
 mod class_g_logs;
 mod class_h;
 mod floods;
+mod the_panels_origin;
 mod watched;

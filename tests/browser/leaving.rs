@@ -8,7 +8,7 @@ use crate::demo::Demo;
 use crate::support::http1::{Answer, Wire};
 use crate::user::{ADMIN, User};
 
-const COOKIE: &str = "__Host-portcullis";
+const COOKIE: &str = "__Host-Http-portcullis";
 
 #[tokio::test]
 async fn whoever_logs_out_leaves_nothing_behind() {

@@ -138,7 +138,7 @@ impl User {
     /// Neither a session nor half a sign-in is left in the browser.
     pub(crate) async fn holds_no_session(&self) {
         let cookies = self.browser.cookies().await;
-        let sessions = ["__Host-portcullis", "__Host-portcullis-signin"];
+        let sessions = ["__Host-Http-portcullis", "__Host-Http-portcullis-signin"];
         let held: Vec<_> = cookies
             .iter()
             .filter(|name| sessions.contains(&name.as_str()))

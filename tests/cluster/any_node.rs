@@ -147,7 +147,7 @@ async fn a_changed_password_ends_everything_on_every_node() {
     assert_eq!(changed.status, 303, "{}", changed.text());
     let begun = Instant::now();
     for node in &cluster.nodes {
-        for token in [&cookies["__Host-portcullis"], other.token()] {
+        for token in [&cookies["__Host-Http-portcullis"], other.token()] {
             assert_eq!(status(node.port, token).await, Some(401));
         }
     }

@@ -119,7 +119,7 @@ async fn a_node_that_stood_still_for_a_moment_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_ends_in_good_order_is_waited_for_by_nobody() {
     let mut trial = Trial::new().await;
-    let cookie = format!("Cookie: __Host-portcullis={}", trial.bob);
+    let cookie = format!("Cookie: __Host-Http-portcullis={}", trial.bob);
     let fields = ["Origin: https://localhost", &cookie];
     let wire = trial.cluster.nodes[2].connect().await;
     let opened = WebSocket::open(wire, "/ws", &fields).await;

@@ -32,7 +32,7 @@ fn made_up() -> String {
 async fn flood(shared: Http2, share: u64) -> (u64, u64) {
     let (mut unknown, mut later) = (0, 0);
     for _ in 0..share {
-        let cookie = format!("__Host-portcullis={}", made_up());
+        let cookie = format!("__Host-Http-portcullis={}", made_up());
         let answer = shared.get("/echo", &[("cookie", &cookie)]).await;
         match answer.unwrap().status {
             401 => unknown += 1,
@@ -64,7 +64,7 @@ async fn made_up_cookies_cost_the_store_little_and_people_nothing() {
             flooding.spawn(flood(shared.clone(), COOKIES / streams));
         }
     }
-    let cookie = format!("Cookie: __Host-portcullis={inside}");
+    let cookie = format!("Cookie: __Host-Http-portcullis={inside}");
     let mut wire = second.connect().await;
     let (mut waits, mut came_in) = (Vec::new(), None);
     let (mut unknown, mut later) = (0, 0);

@@ -55,7 +55,7 @@ impl Hammer {
     /// Over HTTP/1.1, HTTP/2 and by opening WebSockets, at each node.
     pub(crate) async fn at(cluster: &Cluster) -> Self {
         let board = Arc::new(Board::default());
-        let nobody = "__Host-portcullis=nobody".to_owned();
+        let nobody = "__Host-Http-portcullis=nobody".to_owned();
         let (cookie, known) = watch::channel(Some(nobody));
         let mut clients = Vec::new();
         for node in &cluster.nodes {
@@ -81,7 +81,7 @@ impl Hammer {
 
     /// Goes on with this session.
     pub(crate) fn takes(&self, token: &str) {
-        let cookie = format!("__Host-portcullis={token}");
+        let cookie = format!("__Host-Http-portcullis={token}");
         self.cookie.send_replace(Some(cookie));
     }
 

@@ -116,7 +116,7 @@ async fn a_store_that_is_away_for_long() {
 async fn a_store_that_is_frozen_and_thawed() {
     let mut trial = Trial::new().await;
     let mut socket = {
-        let cookie = format!("Cookie: __Host-portcullis={}", trial.bob);
+        let cookie = format!("Cookie: __Host-Http-portcullis={}", trial.bob);
         let wire = trial.cluster.nodes[1].connect().await;
         let fields = ["Origin: https://localhost", &cookie];
         let opened = crate::support::websocket::WebSocket::open(wire, "/ws", &fields).await;

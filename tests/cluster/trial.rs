@@ -159,7 +159,7 @@ pub(crate) async fn stands_still(cluster: &Cluster, node: usize, token: &str) ->
 
 /// A person is told to come back, and so is a program, with no change to what they hold.
 pub(crate) async fn tells_to_come_back(port: u16, token: &str) {
-    let cookie = format!("Cookie: __Host-portcullis={token}");
+    let cookie = format!("Cookie: __Host-Http-portcullis={token}");
     for (accept, kind) in [
         ("text/html", "text/html"),
         ("application/json", "application/problem+json"),

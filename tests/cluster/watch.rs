@@ -39,7 +39,7 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn of(cluster: &Cluster, token: &str) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
-        let cookie = format!("Cookie: __Host-portcullis={token}");
+        let cookie = format!("Cookie: __Host-Http-portcullis={token}");
         let client = |port| tokio::spawn(hammer(port, cookie.clone(), ends.clone()));
         let tasks = cluster.nodes.iter().map(|node| client(node.port)).collect();
         Self { ends, tasks }
@@ -129,7 +129,7 @@ pub(crate) struct Sockets(Vec<JoinHandle<Option<Instant>>>);
 
 impl Sockets {
     pub(crate) async fn open(cluster: &Cluster, token: &str) -> Self {
-        let cookie = format!("Cookie: __Host-portcullis={token}");
+        let cookie = format!("Cookie: __Host-Http-portcullis={token}");
         let mut tasks = Vec::new();
         for node in &cluster.nodes {
             let fields = ["Origin: https://localhost", &cookie];

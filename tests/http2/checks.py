@@ -116,7 +116,7 @@ class Connection:
             (":path", path),
         ]
         if cookie:
-            fields = [*fields, ("cookie", f"__Host-portcullis={TOKEN}")]
+            fields = [*fields, ("cookie", f"__Host-Http-portcullis={TOKEN}")]
         return self.block(stream, [*pseudo, *fields], end)
 
     def block(self, stream, fields, end=True):
@@ -389,7 +389,7 @@ def requests_have_their_form():
         ":path": "/echo",
     }
     whole = list(pseudo.items())
-    cookie = ("cookie", f"__Host-portcullis={TOKEN}")
+    cookie = ("cookie", f"__Host-Http-portcullis={TOKEN}")
     wrong = [[p for p in whole if p[0] != name] for name in (":method", ":path", ":scheme")]
     wrong += [
         whole + [("connection", "close")],
@@ -584,7 +584,7 @@ def connect(c, stream, protocol="websocket", cookie=True, origin=None):
         ("origin", origin or f"https://localhost:{PORT}"),
     ]
     if cookie:
-        fields.append(("cookie", f"__Host-portcullis={TOKEN}"))
+        fields.append(("cookie", f"__Host-Http-portcullis={TOKEN}"))
     c.send(c.block(stream, fields, end=False))
 
 
@@ -614,7 +614,7 @@ def a_tunnel_needs_a_session_an_origin_and_a_protocol():
     assert c.answer(3) == 403
     connect(c, 5, protocol="connect-udp")
     assert c.answer(5) in (400, 501)
-    fields = [(":method", "CONNECT"), (":authority", f"localhost:{PORT}"), ("cookie", f"__Host-portcullis={TOKEN}")]
+    fields = [(":method", "CONNECT"), (":authority", f"localhost:{PORT}"), ("cookie", f"__Host-Http-portcullis={TOKEN}")]
     c.send(c.block(7, fields, end=False))
     assert c.answer(7) in (400, 405, 501)
 

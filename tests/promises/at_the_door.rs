@@ -26,7 +26,7 @@ async fn scene() -> (Panel, Gateway) {
 }
 
 async fn status(port: u16, session: &str) -> u16 {
-    let cookie = format!("Cookie: __Host-portcullis={session}");
+    let cookie = format!("Cookie: __Host-Http-portcullis={session}");
     let mut wire = Wire::connect(port).await;
     wire.get("/echo", &[&cookie]).await.status
 }
@@ -91,7 +91,10 @@ async fn a_crowd_is_told_to_come_again_and_delays_nobody_inside() {
     let (_panel, gateway) = scene().await;
     let port = gateway.port;
     let inside = give_password(port, "ada", PASSWORD).await.unwrap();
-    let cookie = format!("Cookie: __Host-portcullis={}", session_in(&inside).unwrap());
+    let cookie = format!(
+        "Cookie: __Host-Http-portcullis={}",
+        session_in(&inside).unwrap()
+    );
     let mut crowd = JoinSet::new();
     for stranger in 0..150 {
         let name = format!("stranger{stranger}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::gateway::Gateway;
-use crate::support::http1::{Answer, Wire};
+use crate::support::http1::{Answer, NAVIGATION, Wire};
 use crate::support::panel::Panel;
 
 /// Waits for an answer as long as it takes; how long that was.
@@ -59,7 +59,8 @@ async fn a_form_that_does_not_come_is_a_408() {
     let gateway = Gateway::in_front_of(&panel).await;
     let mut form = gateway.connect().await;
     let kind = "Content-Type: application/x-www-form-urlencoded";
-    let head = format!("POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n{kind}\r\n");
+    let head =
+        format!("POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n{NAVIGATION}{kind}\r\n");
     form.send(format!("{head}Content-Length: 10\r\n\r\nu"))
         .await;
     let (answer, waited) = patiently(form).await;

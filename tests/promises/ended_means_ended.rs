@@ -83,7 +83,7 @@ impl Scene {
             assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
             assert_eq!(
                 answer.header("set-cookie"),
-                Some("__Host-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0")
+                Some("__Host-Http-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0")
             );
         }
     }

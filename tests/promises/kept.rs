@@ -136,7 +136,7 @@ impl Client {
 }
 
 async fn status(port: u16, token: &str) -> u16 {
-    let cookie = format!("Cookie: __Host-portcullis={token}");
+    let cookie = format!("Cookie: __Host-Http-portcullis={token}");
     Wire::connect(port)
         .await
         .get("/echo", &[&cookie])

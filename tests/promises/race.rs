@@ -105,7 +105,7 @@ fn numbers(panel: &Panel) -> HashSet<u64> {
 }
 
 fn clients(port: u16, shared: &Http2, token: &str, hammer: &Arc<Hammer>) -> [JoinHandle<Begun>; 3] {
-    let cookie = format!("__Host-portcullis={token}");
+    let cookie = format!("__Host-Http-portcullis={token}");
     [
         tokio::spawn(over_http1(port, cookie.clone(), hammer.clone())),
         tokio::spawn(over_http2(shared.clone(), cookie.clone(), hammer.clone())),

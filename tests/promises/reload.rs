@@ -97,7 +97,7 @@ async fn sessions_without_the_factor_that_is_asked_for_now_end() {
     gateway.add_with_password("ada");
     let port = gateway.port;
     let token = crate::support::person::with_the_password_alone(port, "ada").await;
-    let cookie = format!("Cookie: __Host-portcullis={}", token.unwrap());
+    let cookie = format!("Cookie: __Host-Http-portcullis={}", token.unwrap());
     let status = async || {
         Wire::connect(port)
             .await

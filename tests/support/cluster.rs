@@ -232,7 +232,7 @@ pub fn local(port: u16) -> SocketAddr {
 
 /// What somebody's program is answered by the panel at a port; `None` when nothing comes.
 pub async fn status(port: u16, token: &str) -> Option<u16> {
-    let cookie = format!("Cookie: __Host-portcullis={token}");
+    let cookie = format!("Cookie: __Host-Http-portcullis={token}");
     let answer = asked(port, "/echo", &[&cookie]).await?;
     Some(answer.status)
 }

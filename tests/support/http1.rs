@@ -15,6 +15,24 @@ use tokio_rustls::TlsConnector;
 
 use super::soon;
 
+/// What a browser says of itself when a person opens a page or posts its form.
+pub const NAVIGATION: &str = "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\
+                              Sec-Fetch-Site: same-origin\r\n";
+
+/// Those of them that are not in `fields`, for a page of the portal: a test asks for it as a person does
+/// unless it says otherwise.
+pub fn navigation(target: &str, fields: &[&str]) -> String {
+    let names = |line: &str| line.split(':').next().unwrap().to_ascii_lowercase();
+    let said: Vec<String> = fields.iter().map(|field| names(field)).collect();
+    let missing = NAVIGATION.split_inclusive('\n');
+    let missing = missing.filter(|line| !said.contains(&names(line)));
+    if target.starts_with("/.portcullis/") {
+        missing.collect()
+    } else {
+        String::new()
+    }
+}
+
 /// Anything that bytes go through.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
@@ -154,6 +172,7 @@ impl Wire {
         for field in fields {
             let _ = write!(head, "{field}\r\n");
         }
+        head.push_str(&navigation(target, fields));
         if !body.is_empty() {
             let _ = write!(head, "Content-Length: {}\r\n", body.len());
         }

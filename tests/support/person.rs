@@ -134,7 +134,7 @@ impl Person {
     }
 
     pub fn is_signed_in(&self) -> bool {
-        self.cookies.contains_key("__Host-portcullis")
+        self.cookies.contains_key("__Host-Http-portcullis")
     }
 
     /// The `Cookie` field.
@@ -149,7 +149,7 @@ impl Person {
 
     /// The session's token.
     pub fn token(&self) -> &str {
-        &self.cookies["__Host-portcullis"]
+        &self.cookies["__Host-Http-portcullis"]
     }
 
     /// A navigation.
@@ -200,6 +200,7 @@ impl Person {
         let mut all = vec![
             host.as_str(),
             "Accept: text/html,application/xhtml+xml;q=0.9",
+            "Sec-Fetch-Dest: document",
             "Sec-Fetch-Mode: navigate",
         ];
         if !self.cookies.is_empty() {
@@ -239,7 +240,7 @@ impl Person {
             if line.contains("Max-Age=0") {
                 self.cookies.remove(name);
             } else {
-                if name.starts_with("__Host-portcullis") {
+                if name.starts_with("__Host-Http-portcullis") {
                     secrets::keep(value);
                 }
                 self.cookies.insert(name.to_owned(), value.to_owned());
@@ -278,7 +279,7 @@ pub fn session_in(answer: &Answer) -> Option<String> {
     let all = answer.all("set-cookie");
     let mut sessions = all
         .iter()
-        .filter_map(|set| set.strip_prefix("__Host-portcullis="));
+        .filter_map(|set| set.strip_prefix("__Host-Http-portcullis="));
     let token = sessions.next()?.split(';').next()?;
     secrets::keep(token);
     (!token.is_empty()).then(|| token.to_owned())

@@ -216,6 +216,16 @@ impl Browser<'_> {
             .header(USER_AGENT, FIREFOX)
             .header(ACCEPT, self.accept)
             .header(COOKIE, line.join("; "));
+        let is_file = path.starts_with("/.portcullis/assets/");
+        for (name, value) in [
+            ("sec-fetch-dest", if is_file { "style" } else { "document" }),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-site", "same-origin"),
+        ] {
+            if !self.fields.iter().any(|(known, _)| *known == name) {
+                request = request.header(name, value);
+            }
+        }
         if form.is_some() {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         }

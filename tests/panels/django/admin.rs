@@ -110,7 +110,7 @@ impl Admin {
         let token = self.person.token();
         for request in requests {
             let text = request.to_string();
-            assert!(!text.contains("__Host-portcullis"), "{text}");
+            assert!(!text.contains("__Host-Http-portcullis"), "{text}");
             assert!(!text.contains(token), "{text}");
             assert!(!request["path"].as_str().unwrap().contains(".portcullis"));
             let fields = &request["fields"];

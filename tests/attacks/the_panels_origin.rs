@@ -1,0 +1,136 @@
+//! The panel is not trusted: what a script, a frame or a worker of one of its pages asks the portal for,
+//! which lives on the same origin. In Chromium: `tests/browser/the_panels_script.rs`.
+
+use crate::arena::Turn;
+use crate::ask::answered;
+use crate::support::http1::{Answer, NAVIGATION};
+use crate::support::person::{PASSWORD, Person, csrf_of};
+
+/// How a browser asks for something that no person opens: the fields, one a line.
+const ASKED: &[&str] = &[
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: same-origin\r\nSec-Fetch-Site: same-origin",
+    // A worker that relays a navigation.
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: iframe\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: frame\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: object\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: embed\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: fencedframe\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: script\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: worker\r\nSec-Fetch-Mode: same-origin\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: serviceworker\r\nSec-Fetch-Mode: same-origin\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin",
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate",
+    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin",
+    // Twice.
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: navigate\r\n\
+     Sec-Fetch-Site: same-origin",
+    // Ahead of a person, or into the hands of a worker.
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n\
+     Sec-Purpose: prefetch;prerender",
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nPurpose: prefetch",
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\nX-Moz: prefetch",
+    "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none\r\n\
+     Service-Worker-Navigation-Preload: true",
+    // A browser that says nothing.
+    "X-Nothing: to-say",
+];
+
+async fn asks(person: &Person, method: &str, target: &str, said: &str, form: &str) -> Answer {
+    let mut wire = person.connect().await;
+    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{said}\r\n");
+    request += &format!("{}\r\nAccept: text/html\r\n", person.cookie());
+    if method == "POST" {
+        request += "Content-Type: application/x-www-form-urlencoded\r\n";
+        request += &format!("Content-Length: {}\r\n", form.len());
+    }
+    wire.send(format!("{request}\r\n{form}")).await;
+    answered(&mut wire, method == "HEAD").await.unwrap()
+}
+
+#[tokio::test]
+async fn pages_and_posts_answer_a_navigation_only() {
+    let arena = Turn::next().await;
+    let mut root = arena.gateway.person("ingrid", "administrator").await;
+    arena.gateway.person("ivo", "operator").await;
+    let opened = NAVIGATION.trim_end();
+    let page = asks(&root, "GET", "/.portcullis/users", opened, "").await;
+    assert_eq!(page.status, 200, "what a person opens: {}", page.text());
+    let csrf = csrf_of(&page.text());
+    let add = format!("csrf={csrf}&name=mallory&role=administrator");
+    let set = format!("csrf={csrf}&new_password={}", PASSWORD.replace(' ', "+"));
+    let bare = format!("csrf={csrf}");
+    for said in ASKED {
+        for (method, target, form) in [
+            ("GET", "/.portcullis/users", ""),
+            ("GET", "/.portcullis/users/ivo", ""),
+            ("HEAD", "/.portcullis/users", ""),
+            ("GET", "/.portcullis/login", ""),
+            ("GET", "/.portcullis/setup?token=x", ""),
+            ("GET", "/.portcullis/account", ""),
+            ("GET", "/.portcullis/nowhere", ""),
+            ("POST", "/.portcullis/users", add.as_str()),
+            ("POST", "/.portcullis/users/ivo/password", &set),
+            ("POST", "/.portcullis/users/ivo/reset-second-factor", &bare),
+            ("POST", "/.portcullis/users/ivo/logout-all", &bare),
+            ("POST", "/.portcullis/account/logout-all", &bare),
+            ("POST", "/.portcullis/logout", &bare),
+            ("PUT", "/.portcullis/users", ""),
+        ] {
+            let answer = asks(&root, method, target, said, form).await;
+            assert_eq!(answer.status, 403, "{method} {target}: {said}");
+            assert_eq!(
+                answer.all("set-cookie"),
+                [""; 0],
+                "{method} {target}: {said}"
+            );
+            assert!(!answer.text().contains(&csrf), "{method} {target}: {said}");
+            let word = if said.contains("Sec-Fetch") {
+                "script"
+            } else {
+                "Sec-Fetch"
+            };
+            assert!(
+                method == "HEAD" || answer.text().contains(word),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    let users = arena.gateway.operator(&["user", "list"]).to_string();
+    assert!(!users.contains("mallory"), "{users}");
+    let page = root.get("/.portcullis/users/ivo").await;
+    assert_eq!(page.status, 200, "nothing was ended: {}", page.text());
+}
+
+#[tokio::test]
+async fn a_file_of_a_page_is_given_as_what_it_is() {
+    let arena = Turn::next().await;
+    let mut ilse = arena.person("ilse").await;
+    let page = ilse.get("/.portcullis/account").await.text();
+    let path = |end: &str| {
+        let mut quoted = page
+            .split('"')
+            .filter(|text| text.starts_with("/.portcullis/assets/"));
+        quoted.find(|text| text.ends_with(end)).unwrap().to_owned()
+    };
+    for (file, dest, status) in [
+        (path(".css"), "style", 200),
+        (path(".svg"), "image", 200),
+        (path(".css"), "image", 403),
+        (path(".svg"), "style", 403),
+        (path(".css"), "empty", 403),
+        (path(".svg"), "document", 403),
+        (path(".svg"), "iframe", 403),
+        (path(".css"), "serviceworker", 403),
+        (path(".css"), "", 403),
+    ] {
+        let said = format!("Sec-Fetch-Dest: {dest}\r\nSec-Fetch-Mode: no-cors");
+        let answer = asks(&ilse, "GET", &file, &said, "").await;
+        assert_eq!(answer.status, status, "{file} as {dest}");
+    }
+    let silent = asks(&ilse, "GET", &path(".css"), "X-Nothing: to-say", "").await;
+    assert_eq!(silent.status, 403);
+}
