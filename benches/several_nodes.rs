@@ -51,6 +51,7 @@ async fn main() {
         place: Place::Shared(Server::parse(&postgres.url()).unwrap()),
         max_staleness: STALENESS,
         master_key: KeySource::File(keys.path()),
+        url_file: None,
     };
     let first = Node::join(&storage).await;
     let users = people(&first.store).await;

@@ -34,8 +34,10 @@
 //! | 4 | `accept` | from bytes to a request: listen, TLS, head check, HTTP/1 and HTTP/2, clocks |
 //! | 3 | `telemetry` | what those who watch are told: the two logs, the numbers |
 //! | 3 | `config` | what the operator wants, as written and as meant |
+//! | 2 | `tls` | certificates and keys as files: read with the line of every fault |
 //! | 2 | `wire` | HTTP vocabulary that several rooms need |
 //! | 2 | `credentials` | what a person knows or has: passwords, TOTP, recovery codes |
+//! | 1 | `secret_file` | files that hold secrets: the one rule of who may read them |
 //! | 1 | `model` | the words of the contract as types, without I/O |
 //! | 0 | `cancel` | what is looked at far more often than it happens: the end of an exchange |
 //! | 0 | `clock` | the only file that reads a clock |
@@ -60,9 +62,11 @@ pub mod portal;
 pub mod proxy;
 pub mod revoke;
 pub mod secret;
+pub mod secret_file;
 pub mod session;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod users;
 pub mod wire;

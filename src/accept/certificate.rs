@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::tls::{self, TlsError};
 use crate::clock::Timestamp;
+use crate::secret_file::Own;
 
 /// What a certificate is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +25,16 @@ pub struct Certified {
     pub not_for: Vec<String>,
     /// An authority that browsers know has signed it.
     pub is_public: bool,
+    /// Who issued the last certificate of the file, unless it did so itself.
+    pub issued_by: Option<String>,
+    /// What keeps the files from no use, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Later than any certificate is valid, in seconds since 1970: the year 11476.
 const NEVER: u64 = 300_000_000_000;
 
-/// Loads the pair as the gateway does, and looks at the certificate as a browser does.
+/// Loads the pair as the gateway does, and looks at the certificate as a browser does. Changes nothing.
 ///
 /// # Errors
 /// [`TlsError`], with which the gateway does not start.
@@ -39,24 +44,13 @@ pub fn examine(
     hosts: &[&str],
     now: Timestamp,
 ) -> Result<Certified, TlsError> {
-    let pair = tls::load_pair(certificate, key)?;
-    let Some((leaf, chain)) = pair.cert.split_first() else {
-        return Err(TlsError::NoCertificate(certificate.to_owned()));
+    let pair = tls::load_pair(certificate, key, Own::Report)?;
+    let Some((leaf, chain)) = pair.key.cert.split_first() else {
+        return Err(TlsError::Missing(certificate.to_owned()));
     };
-    let verdict = |time: u64| verified(leaf, chain, hosts, time);
-    // When it ends is told by a look at a time when it has ended.
-    let until = match verdict(NEVER) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-            let millis = i64::try_from(not_after.as_secs())
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1000);
-            Some(Timestamp::from_millis(millis))
-        }
-        _ => None,
-    };
-    let today = verdict(now.unix_seconds());
+    let today = verified(leaf, chain, hosts, now.unix_seconds());
     Ok(Certified {
-        until,
+        until: pair.until,
         is_early: matches!(
             today,
             Err(Error::InvalidCertificate(
@@ -65,7 +59,23 @@ pub fn examine(
         ),
         not_for: not_for(leaf, hosts),
         is_public: today.is_ok(),
+        issued_by: pair.chain.issued_by,
+        remarks: pair.remarks,
     })
+}
+
+/// When a certificate ends, which is told by a look at a time when it has ended.
+pub(super) fn last_moment(certificates: &[CertificateDer<'_>]) -> Option<Timestamp> {
+    let (leaf, chain) = certificates.split_first()?;
+    match verified(leaf, chain, &[], NEVER) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            let millis = i64::try_from(not_after.as_secs())
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1000);
+            Some(Timestamp::from_millis(millis))
+        }
+        _ => None,
+    }
 }
 
 /// What a browser that knows the public authorities says at a time.
@@ -124,6 +134,8 @@ mod tests {
             is_early: false,
             not_for: vec!["other.example".to_owned()],
             is_public: false,
+            issued_by: None,
+            remarks: Vec::new(),
         };
         assert_eq!(seen, expected);
         assert!(look(&["panel.example"], -2 * 3600).is_early);

@@ -15,11 +15,13 @@ use rustls::server::{
     WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
 
 use crate::clock::Timestamp;
+use crate::secret_file::Own;
+use crate::tls::chain::{self, Chain};
+use crate::tls::pem::{self, PemError};
 
 /// The name of HTTP/2 in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
@@ -31,37 +33,42 @@ const DEVELOPMENT_VALIDITY: Duration = Duration::from_secs(397 * 24 * 60 * 60);
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
+    /// A file is missing, or is not what it should be.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// A missing certificate, where none is made.
+    #[error(
+        "there is no certificate: {0} does not exist; [tls] certificate and key say where the pair is, \
+         and with development = true a missing one is made, for trying things out"
+    )]
+    Missing(PathBuf),
+    /// A private key that cannot be used.
+    #[error("the private key in {path} cannot be used: {source}")]
+    Key {
+        /// The key's file.
         path: PathBuf,
-        /// What the system says.
-        source: io::Error,
+        /// What rustls says.
+        source: rustls::Error,
     },
-    /// No certificate in the file.
-    #[error("{0} holds no certificate in PEM form")]
-    NoCertificate(PathBuf),
-    /// No private key in the file.
-    #[error("{0} holds no private key in PEM form")]
-    NoKey(PathBuf),
-    /// PEM that cannot be read.
-    #[error("{path} is not valid PEM: {source}")]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// Where it breaks.
-        source: pem::Error,
-    },
-    /// Two files that do not belong together, or cannot be used.
-    #[error("the certificate {certificate} and the key {key} cannot be used together: {source}")]
+    /// Two files that do not belong together.
+    #[error(
+        "the private key in {key} is not the one of the certificate in {certificate}; name the two files that were made together"
+    )]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What rustls says.
-        source: rustls::Error,
+    },
+    /// The certificate of the key does not come first.
+    #[error(
+        "{certificate}:{line}: this is the certificate of the key, and it must stand first in the file; the one that issued it comes after it"
+    )]
+    Order {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// Where the certificate of the key stands.
+        line: usize,
     },
     /// One file of the pair is there without the other.
     #[error("{there} is there but {missing} is not; remove it to have a development pair made")]
@@ -82,19 +89,24 @@ pub enum TlsError {
         /// What the system says.
         source: io::Error,
     },
+    /// The authorities of programs cannot be read.
+    #[error("[management] client_ca: {0}")]
+    AuthoritiesFile(PemError),
     /// Authorities that no certificate can be checked with.
-    #[error("the authorities in {path} cannot be used: {source}")]
+    #[error("[management] client_ca: the authorities in {path} cannot be used: {source}")]
     Authorities {
         /// Their file.
         path: PathBuf,
         /// What rustls says.
         source: VerifierBuilderError,
     },
-    /// An authority that cannot be read.
-    #[error("a certificate in {path} cannot be used: {source}")]
+    /// An authority that cannot be used.
+    #[error("[management] client_ca: {path}:{line}: this certificate cannot be used: {source}")]
     Authority {
         /// Its file.
         path: PathBuf,
+        /// Where it stands.
+        line: usize,
         /// What rustls says.
         source: rustls::Error,
     },
@@ -109,7 +121,18 @@ pub enum TlsError {
 pub struct Certificates {
     certificate: PathBuf,
     key: PathBuf,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Arc<Pair>>,
+}
+
+/// A certificate with its key, and what there is to say of the two files.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(super) chain: Chain,
+    /// What keeps neither file from use, a sentence each.
+    pub(super) remarks: Vec<String>,
+    /// The last moment of the certificate; `None` where it can't be told.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Certificates {
@@ -118,7 +141,9 @@ impl Certificates {
     /// # Errors
     /// When a file cannot be read, or key and certificate are not a pair.
     pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
-        let current = RwLock::new(Arc::new(load_pair(certificate, key)?));
+        let current = load_pair(certificate, key, Own::Mend)?;
+        current.warn();
+        let current = RwLock::new(Arc::new(current));
         Ok(Arc::new(Self {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
@@ -131,11 +156,23 @@ impl Certificates {
     /// # Errors
     /// As [`Certificates::load`]; the pair in use stays.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let pair = Arc::new(load_pair(&self.certificate, &self.key)?);
+        let pair = Arc::new(load_pair(&self.certificate, &self.key, Own::Mend)?);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let is_another = current.cert != pair.cert;
+        let is_another = current.key.cert != pair.key.cert;
+        if is_another {
+            pair.warn();
+        }
         *current = pair;
         Ok(is_another)
+    }
+
+    /// The last moment of the certificate in use; `None` where it can't be told.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.now().until
+    }
+
+    fn now(&self) -> Arc<Pair> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What a listener needs to speak TLS 1.2 and 1.3 with these certificates.
@@ -159,10 +196,11 @@ impl Certificates {
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let path = || authorities.to_owned();
         let mut roots = RootCertStore::empty();
-        for certificate in load_chain(authorities)? {
-            let added = roots.add(certificate);
+        for certificate in pem::certificates(authorities).map_err(TlsError::AuthoritiesFile)? {
+            let added = roots.add(certificate.der);
             added.map_err(|source| TlsError::Authority {
                 path: path(),
+                line: certificate.line,
                 source,
             })?;
         }
@@ -196,8 +234,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current))
+        Some(Arc::clone(&self.now().key))
     }
 }
 
@@ -205,44 +242,60 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-pub(super) fn load_pair(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let chain = load_chain(certificate)?;
-    let private = load_key(key)?;
-    CertifiedKey::from_der(chain, private, &provider()).map_err(|source| TlsError::Pair {
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
-        source,
-    })
-}
-
-fn load_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| TlsError::Pem {
-            path: path.to_owned(),
-            source,
-        })?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate(path.to_owned()));
+/// Loads the two files, as far as they belong together.
+pub(super) fn load_pair(certificate: &Path, key: &Path, own: Own) -> Result<Pair, TlsError> {
+    if let Some(missing) = [certificate, key].into_iter().find(|path| is_missing(path)) {
+        return Err(TlsError::Missing(missing.to_owned()));
     }
-    Ok(chain)
-}
-
-fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| match source {
-        pem::Error::NoItemsFound => TlsError::NoKey(path.to_owned()),
-        source => TlsError::Pem {
-            path: path.to_owned(),
-            source,
-        },
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read {
-        path: path.to_owned(),
+    let found = pem::certificates(certificate)?;
+    let chain = chain::look(certificate, &found)?;
+    let (private, remark) = pem::private_key(key, own)?;
+    let private = provider().key_provider.load_private_key(private);
+    let private = private.map_err(|source| TlsError::Key {
+        path: key.to_owned(),
         source,
+    })?;
+    let fits = |der: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![der.clone()], Arc::clone(&private)).keys_match()
+    };
+    let mismatch = Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch));
+    let place = found.iter().position(|one| fits(&one.der) != mismatch);
+    match (place, place.and_then(|place| found.get(place))) {
+        (Some(0), _) => {}
+        (_, Some(certified)) => {
+            return Err(TlsError::Order {
+                certificate: certificate.to_owned(),
+                line: certified.line,
+            });
+        }
+        (_, None) => {
+            return Err(TlsError::Pair {
+                certificate: certificate.to_owned(),
+                key: key.to_owned(),
+            });
+        }
+    }
+    let ders: Vec<_> = found.into_iter().map(|one| one.der).collect();
+    Ok(Pair {
+        until: super::certificate::last_moment(&ders),
+        key: Arc::new(CertifiedKey::new(ders, private)),
+        remarks: chain.faults.iter().cloned().chain(remark).collect(),
+        chain,
     })
+}
+
+/// What can't be looked at says so when it is read.
+fn is_missing(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
+impl Pair {
+    /// The rule of secret files has written its own warning.
+    fn warn(&self) {
+        for fault in &self.chain.faults {
+            tracing::warn!("{fault}");
+        }
+    }
 }
 
 /// Makes a self-signed pair for `hosts` and the names of loopback, where neither file is there.
@@ -381,6 +434,17 @@ mod tests {
         let error = Certificates::load(&path("a.pem"), &path("b.key")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("a.pem") && text.contains("b.key"), "{text}");
+        let both = [path("b.pem"), path("a.pem")].map(|path| fs::read_to_string(path).unwrap());
+        fs::write(path("both.pem"), both.concat()).unwrap();
+        let error = Certificates::load(&path("both.pem"), &path("a.key")).unwrap_err();
+        let line = 1 + both[0].lines().count();
+        let place = format!("both.pem:{line}: ");
+        assert!(error.to_string().contains(&place), "{error}");
+        let error = Certificates::load(&path("none.pem"), &path("a.key")).unwrap_err();
+        assert!(
+            error.to_string().contains("none.pem does not exist"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -389,9 +453,10 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         ensure_development_pair(&path("a.pem"), &path("a.key"), &[], now()).unwrap();
         let certificates = Certificates::load(&path("a.pem"), &path("a.key")).unwrap();
-        let before = Arc::clone(&certificates.current.read().unwrap());
+        let before = certificates.now();
         fs::write(path("a.key"), "no key at all").unwrap();
-        assert!(matches!(certificates.reload(), Err(TlsError::NoKey(_))));
-        assert!(Arc::ptr_eq(&before, &certificates.current.read().unwrap()));
+        let fault = certificates.reload().unwrap_err().to_string();
+        assert!(fault.contains("a.key holds no private key"), "{fault}");
+        assert!(Arc::ptr_eq(&before, &certificates.now()));
     }
 }

@@ -104,8 +104,13 @@ async fn of_store(config: &Config) -> Finding {
         Place::Shared(server) => server.to_string(),
     };
     match store::look(&config.storage, folder).await {
-        Ok(true) => found(Grade::Ok, format!("the one in {place} can be used")),
-        Ok(false) => found(
+        Ok(looked) if !looked.remarks.is_empty() => {
+            found(Grade::Warning, looked.remarks.join("; "))
+        }
+        Ok(looked) if looked.is_there => {
+            found(Grade::Ok, format!("the one in {place} can be used"))
+        }
+        Ok(_) => found(
             Grade::Warning,
             format!("there is none in {place} yet; serve makes a new one"),
         ),

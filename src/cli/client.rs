@@ -16,7 +16,9 @@ use super::failure::{Done, Failure};
 use crate::config::Config;
 use crate::gateway::{self, GatewayError, Offline};
 use crate::management::Door;
+use crate::model::LogFormat;
 use crate::shutdown::Shutdown;
+use crate::telemetry;
 use crate::wire::{Body, Request};
 
 /// Makes calls.
@@ -42,6 +44,8 @@ impl Client {
                 return Ok(running);
             }
             tries -= 1;
+            // What is mended or odd about the folder is told, as a start tells it.
+            telemetry::begin(LogFormat::Text, "warn");
             match gateway::offline(config).await {
                 Ok(offline) => return Ok(Self::of(offline)),
                 Err(GatewayError::InUse(_)) if tries > 0 => {

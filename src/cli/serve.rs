@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::failure::{Done, Failure};
 use super::settings::Settings;
 use crate::config::Config;
-use crate::gateway::{self, GatewayError};
+use crate::gateway;
 use crate::telemetry;
 
 pub(super) fn run(settings: &Settings) -> Done {
@@ -28,18 +28,5 @@ pub(super) fn until_told_to_end(
             tracing::warn!("{failure}");
         }
     };
-    gateway::run(config, file, greeted).map_err(not_started)
-}
-
-fn not_started(fault: GatewayError) -> Failure {
-    let of_pair = matches!(fault, GatewayError::Tls(_));
-    let cause = anyhow::Error::from(fault);
-    Failure::Refused(if of_pair {
-        cause.context(
-            "no certificate to serve with; [tls] in the configuration says where it is, and with \
-             development = true a missing one is made",
-        )
-    } else {
-        cause
-    })
+    gateway::run(config, file, greeted).map_err(|fault| Failure::Refused(fault.into()))
 }

@@ -11,6 +11,7 @@ use super::fault::Report;
 use super::value;
 use super::written::Section;
 use crate::secret::Secret;
+use crate::secret_file::{self, Own};
 
 /// Where state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Storage {
     /// The longest that a node may run without hearing from PostgreSQL.
     pub max_staleness: Duration,
     pub master_key: KeySource,
+    /// The file that the URL of the server was read from.
+    pub url_file: Option<PathBuf>,
 }
 
 /// Which engine keeps it.
@@ -50,7 +53,14 @@ pub enum KeySource {
 
 impl Storage {
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
-        let mut place = section.parsed("url", Place::Embedded, report, place);
+        let mut url_file = None;
+        let mut place = section.parsed("url", Place::Embedded, report, |text| {
+            url_file = value::file(text)?;
+            place(text)
+        });
+        if let Some(remark) = url_file.as_deref().and_then(remark_on) {
+            report.warn(&section.span_of("url"), format!("url: {remark}"));
+        }
         let max_staleness = section.parsed("max_staleness", STALENESS, report, staleness);
         let ca = section.parsed("ca", None, report, |text| match text {
             "" => Ok(None),
@@ -70,8 +80,14 @@ impl Storage {
             place,
             max_staleness,
             master_key,
+            url_file,
         }
     }
+}
+
+/// What there is to say of a file that was read.
+fn remark_on(path: &Path) -> Option<String> {
+    secret_file::examine(path, Own::Report).ok().flatten()
 }
 
 impl Server {
@@ -82,9 +98,8 @@ impl Server {
     pub fn named(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("file", path)) => {
-                let path = value::path(path)?;
-                let url = std::fs::read_to_string(&path).map(Secret::new);
-                let url = url.map_err(|cause| format!("can't read {}: {cause}", path.display()))?;
+                let url = secret_file::read_text(&value::path(path)?, Own::Report);
+                let (url, _) = url.map_err(|fault| fault.to_string())?;
                 Self::parse(url.expose().trim())
             }
             Some(("env", name)) => {

@@ -90,6 +90,12 @@ pub(super) fn role(text: &str) -> Result<Role, String> {
 const DAY: u64 = 24 * 3600;
 const LONGEST_DAYS: u64 = 3650;
 
+/// The file of `"file:PATH"`; `None` for another value.
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, String> {
+    let named = text.strip_prefix("file:");
+    named.map(path).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,7 @@ pub enum Grade {
 }
 
 /// Authorities renew a certificate earlier than this; whose is still the old one has forgotten it.
-const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+pub(super) const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
 
 /// Loads the certificate, and asks every panel for a page. Changes nothing.
 pub async fn inspect(config: &Config) -> Vec<Finding> {
@@ -124,14 +124,20 @@ fn judged(certified: &Certified, hosts: &[&str], now: Timestamp) -> (Grade, Stri
         [] => String::new(),
         hosts => format!("for {}, ", hosts.join(", ")),
     };
-    if certified.is_public {
-        (Grade::Ok, format!("{names}until {date}"))
-    } else {
-        let words = format!(
-            "{names}until {date}; no public authority signed it, so browsers warn that do not know yours"
-        );
-        (Grade::Warning, words)
+    if !certified.remarks.is_empty() {
+        return (Grade::Warning, certified.remarks.join("; "));
     }
+    if certified.is_public {
+        return (Grade::Ok, format!("{names}until {date}"));
+    }
+    let words = match &certified.issued_by {
+        None => "nobody but itself signed it, so browsers warn".to_owned(),
+        Some(issuer) => format!(
+            "browsers that do not know {issuer}, who issued the last certificate of the file, warn; \
+             where that is no authority of your own, its certificate is missing at the end of the file"
+        ),
+    };
+    (Grade::Warning, format!("{names}until {date}; {words}"))
 }
 
 #[cfg(test)]
@@ -147,53 +153,45 @@ mod tests {
             is_early: false,
             not_for: Vec::new(),
             is_public: true,
+            issued_by: None,
+            remarks: Vec::new(),
         };
         let judge = |certified: &Certified| judged(certified, &["a.example"], now);
         let (grade, words) = judge(&good);
         assert_eq!(grade, Grade::Ok);
         assert_eq!(words, "for a.example, until 2027-03-16T08:00:00Z");
-        let until = |time| Certified {
-            until: time,
-            ..good.clone()
+        let with = |change: &dyn Fn(&mut Certified)| {
+            let mut certified = good.clone();
+            change(&mut certified);
+            judge(&certified)
         };
-        for (certified, grade, word) in [
+        let until = |time| with(&|one| one.until = time);
+        let epoch = Timestamp::from_millis(0);
+        let not_public = |issuer: Option<&str>| {
+            with(&|one| {
+                one.is_public = false;
+                one.issued_by = issuer.map(str::to_owned);
+            })
+        };
+        use Grade::{Failed, Warning};
+        for ((found, words), grade, word) in [
+            (until(Some(now.plus(20 * day))), Warning, "in 20 days"),
+            (until(Some(epoch)), Failed, "expired on 1970"),
+            (until(None), Warning, "can't be told"),
+            (not_public(None), Warning, "nobody but itself"),
+            (not_public(Some("R10")), Warning, "certificate is missing"),
+            (with(&|one| one.is_early = true), Failed, "not valid yet"),
             (
-                until(Some(now.plus(13 * day))),
-                Grade::Warning,
-                "in 13 days",
+                with(&|one| one.remarks = vec!["a.pem:7: out of order".to_owned()]),
+                Warning,
+                "a.pem:7",
             ),
             (
-                until(Some(Timestamp::from_millis(0))),
-                Grade::Failed,
-                "expired on 1970",
-            ),
-            (until(None), Grade::Warning, "can't be told"),
-            (
-                Certified {
-                    is_public: false,
-                    ..good.clone()
-                },
-                Grade::Warning,
-                "no public authority",
-            ),
-            (
-                Certified {
-                    not_for: vec!["b.example".to_owned()],
-                    ..good.clone()
-                },
-                Grade::Failed,
+                with(&|one| one.not_for = vec!["b.example".to_owned()]),
+                Failed,
                 "not for b.example",
             ),
-            (
-                Certified {
-                    is_early: true,
-                    ..good.clone()
-                },
-                Grade::Failed,
-                "not valid yet",
-            ),
         ] {
-            let (found, words) = judge(&certified);
             assert_eq!(found, grade, "{words}");
             assert!(words.contains(word), "{words}");
         }

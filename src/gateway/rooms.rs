@@ -19,6 +19,7 @@ use crate::credentials::password::Passwords;
 use crate::login::Login;
 use crate::management::{self, LookAtPanels, Management, Refusals};
 use crate::revoke::Revoker;
+use crate::secret_file::{self, Own};
 use crate::session::{self, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::{self, Moved, Store, StoreError};
@@ -139,6 +140,9 @@ impl Rooms {
         let lock = take_folder(data_dir)?;
         let live = Live::new((*config).clone());
         let metrics = Metrics::default();
+        if let Some(file) = &config.storage.url_file {
+            secret_file::examine(file, Own::Mend).map_err(StoreError::from)?;
+        }
         let store = Store::open_at(&config.storage, data_dir).await?;
         let store = store
             .measured(metrics.clone())

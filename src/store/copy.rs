@@ -19,6 +19,7 @@ use super::{Store, StoreError, failed, sqlite};
 use crate::clock::Clock;
 use crate::config::KeySource;
 use crate::model::{Action, Actor, Event};
+use crate::secret_file::Own;
 use crate::telemetry::Metrics;
 
 /// Writes a consistent copy of the database in `data_dir` to `file`, for its owner alone; how many
@@ -156,7 +157,7 @@ async fn made_ready(
     sound(draft)
         .await
         .map_err(|fault| copy("restore", backup, fault))?;
-    let seal = Seal::load(key, data_dir, false)?;
+    let seal = Seal::load(key, data_dir, false, Own::Mend)?.0;
     let engine = sqlite::open(draft).await?;
     let store = Store {
         engine,

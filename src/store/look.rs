@@ -6,31 +6,46 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
 use super::seal::{self, Seal};
-use super::{DATABASE, StoreError, guard, postgres, sqlite};
+use super::{DATABASE, StoreError, postgres, sqlite};
 use crate::config::{KeySource, Place, Storage};
+use crate::secret_file::{self, Own};
 
-/// Whether a gateway could start on the store; `false` where there is none yet.
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// `false` where there is no store yet.
+    pub is_there: bool,
+    /// What there is to say of its files.
+    pub remarks: Vec<String>,
+}
+
+/// Whether a gateway could start on the store.
 ///
 /// # Errors
 /// As [`super::Store::open_at`].
-pub async fn look(storage: &Storage, data_dir: &Path) -> Result<bool, StoreError> {
-    let key = &storage.master_key;
+pub async fn look(storage: &Storage, data_dir: &Path) -> Result<Looked, StoreError> {
+    let load = || Seal::load(&storage.master_key, data_dir, false, Own::Report);
     if let Place::Shared(server) = &storage.place {
         let Some(word) = postgres::look(server).await? else {
-            return Ok(false);
+            return Ok(Looked::default());
         };
-        Seal::load(key, data_dir, false)?.is_the_one(&word)?;
-        return Ok(true);
+        let (seal, remark) = load()?;
+        seal.is_the_one(&word)?;
+        return Ok(Looked::of(remark));
     }
     let path = data_dir.join(DATABASE);
     if !path.exists() {
-        if *key != KeySource::DataDir {
-            Seal::load(key, data_dir, false)?;
-        }
-        return Ok(false);
+        let remark = match storage.master_key {
+            KeySource::DataDir => None,
+            _ => load()?.1,
+        };
+        return Ok(Looked {
+            is_there: false,
+            ..Looked::of(remark)
+        });
     }
-    guard::only_mine(&path)?;
-    let seal = Seal::load(key, data_dir, false)?;
+    let of_database = secret_file::examine(&path, Own::Report)?;
+    let (seal, remark) = load()?;
     let cannot_open = |cause| StoreError::Open {
         path: path.clone(),
         cause,
@@ -46,5 +61,14 @@ pub async fn look(storage: &Storage, data_dir: &Path) -> Result<bool, StoreError
     sqlite::is_known(&path, &mut connection).await?;
     connection.close().await.map_err(cannot_open)?;
     sealed.map_or(Ok(()), |word| seal.is_the_one(&word))?;
-    Ok(true)
+    Ok(Looked::of(of_database.into_iter().chain(remark)))
+}
+
+impl Looked {
+    fn of(remarks: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            is_there: true,
+            remarks: remarks.into_iter().collect(),
+        }
+    }
 }

@@ -13,7 +13,6 @@ mod copy;
 mod engine;
 mod failures;
 mod feed;
-mod guard;
 mod guesses;
 mod look;
 mod moving;
@@ -38,7 +37,7 @@ use self::engine::{Engine, Work};
 pub use self::failures::Failures;
 pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Origin, Subject, Tag};
 pub use self::guesses::{Bound, GuessKey, Guessed};
-pub use self::look::look;
+pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
 pub use self::node::{Card, NodeId, NodeRow};
 pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
@@ -48,6 +47,7 @@ pub use self::sign_ins::{HalfSignIn, SignIn};
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
 use crate::model::Event;
+use crate::secret_file::{self, Own, SecretFileError};
 use crate::telemetry::Metrics;
 
 /// The database of a gateway, or of several. Cheap to clone.
@@ -97,8 +97,8 @@ pub enum StoreError {
     Unfit { place: String, why: String },
     #[error("this needs the embedded store, and the configuration names a server; {0}")]
     NotEmbedded(&'static str),
-    #[error("{} can be read or changed by other users (mode {mode:o}); take that away with: chmod 600 {}", path.display(), path.display())]
-    Exposed { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     #[error("the master key: {0}")]
     Key(String),
     #[error("the store failed while {doing}: {cause}")]
@@ -146,7 +146,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`] when the file can't be opened or is no database (it is never made anew),
     /// [`StoreError::Key`] when the master key is missing, unreadable or another one,
-    /// [`StoreError::Exposed`] when others can read what is to be kept from them.
+    /// [`StoreError::Secret`] when others can read what is to be kept from them.
     pub async fn open(data_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         Self::open_embedded(&KeySource::DataDir, data_dir, clock).await
     }
@@ -170,8 +170,8 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let path = data_dir.join(DATABASE);
-        guard::only_mine(&path)?;
-        let seal = Seal::load(key, data_dir, !path.exists())?;
+        secret_file::examine(&path, Own::Mend)?;
+        let seal = Seal::load(key, data_dir, !path.exists(), Own::Mend)?.0;
         let store = Self {
             engine: sqlite::open(&path).await?,
             server: None,
@@ -197,7 +197,7 @@ impl Store {
         let store = Self {
             engine,
             server: Some(server.clone()),
-            seal: Seal::load(key, data_dir, is_new)?,
+            seal: Seal::load(key, data_dir, is_new, Own::Mend)?.0,
             clock: Clock::set_to(now),
             metrics: Metrics::default(),
             terms: None,

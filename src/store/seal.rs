@@ -16,9 +16,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::statement::{On, sql};
-use super::{Store, StoreError, failed, guard};
+use super::{Store, StoreError, failed};
 use crate::config::KeySource;
 use crate::secret::{Secret, random_bytes};
+use crate::secret_file::{self, Own, SecretFileError};
 
 /// Seals and opens small values.
 #[derive(Clone)]
@@ -34,13 +35,15 @@ impl fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// Reads the master key; makes one only in `data_dir`, and only together with a new database.
+    /// Reads the master key; makes one only in `data_dir`, and only together with a new database. Beside
+    /// it, what there is to say of its file.
     pub(super) fn load(
         source: &KeySource,
         data_dir: &Path,
         database_is_new: bool,
-    ) -> Result<Self, StoreError> {
-        let (text, place) = match source {
+        own: Own,
+    ) -> Result<(Self, Option<String>), StoreError> {
+        let ((text, remark), place) = match source {
             KeySource::DataDir => {
                 let path = data_dir.join("master.key");
                 if database_is_new && !path.exists() {
@@ -48,9 +51,9 @@ impl Seal {
                         StoreError::Key(format!("can't write {}: {cause}", path.display()))
                     })?;
                 }
-                (read_key(&path)?, path.display().to_string())
+                (read_key(&path, own)?, path.display().to_string())
             }
-            KeySource::File(path) => (read_key(path)?, path.display().to_string()),
+            KeySource::File(path) => (read_key(path, own)?, path.display().to_string()),
             KeySource::Environment(name) => {
                 let text = std::env::var(name).map(Secret::new).map_err(|_| {
                     StoreError::Key(format!(
@@ -58,7 +61,7 @@ impl Seal {
                          that the database was made with"
                     ))
                 })?;
-                (text, format!("the variable {name}"))
+                ((text, None), format!("the variable {name}"))
             }
         };
         let master = STANDARD
@@ -69,10 +72,11 @@ impl Seal {
             .ok_or_else(|| StoreError::Key(format!("{place} is not 32 bytes in base64")))?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, master.expose())
             .map_err(|_| StoreError::Key(format!("{place} is no AES-256 key")))?;
-        Ok(Self {
+        let seal = Self {
             key: Arc::new(key),
             master: Arc::new(master),
-        })
+        };
+        Ok((seal, remark))
     }
 
     /// Seals `plain` for `place`: nonce, ciphertext, tag.
@@ -154,13 +158,13 @@ pub(super) async fn word_of<'c>(
     Ok(found.map(|(value,)| value))
 }
 
-fn read_key(path: &Path) -> Result<Secret<String>, StoreError> {
-    guard::only_mine(path)?;
-    fs::read_to_string(path).map(Secret::new).map_err(|cause| {
-        StoreError::Key(format!(
+fn read_key(path: &Path, own: Own) -> Result<(Secret<String>, Option<String>), StoreError> {
+    secret_file::read_text(path, own).map_err(|fault| match fault {
+        SecretFileError::Read { path, cause } => StoreError::Key(format!(
             "can't read {}: {cause}; the database can't be used without the key it was made with",
             path.display()
-        ))
+        )),
+        fault => fault.into(),
     })
 }
 

@@ -404,6 +404,7 @@ async fn compare(address: &str, keys: &Keys, steps: &[Step]) -> Result<(), TestC
         place: Place::Shared(Server::parse(address).unwrap()),
         max_staleness: std::time::Duration::from_secs(5),
         master_key: KeySource::File(keys.path()),
+        url_file: None,
     };
     let shared = Store::open_at(&storage, folder.path()).await.unwrap();
     let embedded = Store::open(folder.path(), Clock::system()).await.unwrap();

@@ -48,7 +48,7 @@ async fn what_is_well_and_what_is_not_is_told() {
     let people = people.output().unwrap();
     let words = String::from_utf8(people.stdout).unwrap();
     for word in [
-        "no public authority",
+        "nobody but itself signed it",
         "answers, with 200",
         "can be used",
         "\nok\n",

@@ -157,25 +157,6 @@ async fn what_is_kept_is_for_the_gateways_user_alone() {
 }
 
 #[tokio::test]
-async fn what_others_can_read_is_not_used() {
-    use std::os::unix::fs::PermissionsExt;
-    let panel = Panel::start().await;
-    let mut gateway = Gateway::in_front_of(&panel).await;
-    gateway.stop().await;
-    for name in ["master.key", "portcullis.db"] {
-        let path = gateway.data_dir().join(name);
-        let set = |mode| std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-        set(0o640);
-        let output = gateway.command(&["user", "list"], None);
-        assert_eq!(output.status.code(), Some(1), "{name}");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(told.contains("chmod 600") && told.contains(name), "{told}");
-        set(0o600);
-    }
-    gateway.start().await;
-}
-
-#[tokio::test]
 async fn the_master_key_may_be_elsewhere_and_must_be_the_right_one() {
     let panel = Panel::start().await;
     let mut gateway = Gateway::in_front_of(&panel).await;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -19,6 +18,7 @@ use super::UpstreamError;
 use crate::config::{Panel, Upstream};
 use crate::proxy::guarded::Guarded;
 use crate::session::Guard;
+use crate::tls::pem;
 use crate::wire::Authority;
 
 /// Makes connections to one panel. Cheap to clone.
@@ -110,19 +110,13 @@ async fn tcp(authority: &Authority, default: u16) -> io::Result<Guarded<TcpStrea
 
 fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
     let roots = match ca {
-        Some(path) => roots_in(path).map_err(|fault| UpstreamError::Roots {
-            path: path.display().to_string(),
-            fault,
-        })?,
+        Some(path) => roots_in(path).map_err(UpstreamError::Roots)?,
         None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|fault| UpstreamError::Roots {
-            path: "public roots".to_owned(),
-            fault: fault.to_string(),
-        })?
+        .map_err(|fault| UpstreamError::Roots(fault.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
@@ -130,13 +124,10 @@ fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
 
 fn roots_in(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|fault| fault.to_string())?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|fault| fault.to_string())?;
-        roots.add(certificate).map_err(|fault| fault.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
+    for certificate in pem::certificates(path).map_err(|fault| fault.to_string())? {
+        let place = format!("{}:{}", path.display(), certificate.line);
+        let added = roots.add(certificate.der);
+        added.map_err(|fault| format!("{place}: this certificate cannot be used: {fault}"))?;
     }
     Ok(roots)
 }

@@ -67,8 +67,8 @@ pub enum UpstreamError {
     Framing(#[source] FramingFault),
     #[error("the client's body ended badly")]
     Client(ClientFault),
-    #[error("the certificates in {path}: {fault}")]
-    Roots { path: String, fault: String },
+    #[error("upstream_ca: {0}")]
+    Roots(String),
     #[error("{0:?} is not a host name that a certificate could be for")]
     ServerName(String),
 }
