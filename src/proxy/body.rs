@@ -51,10 +51,9 @@ struct ClientBody {
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     /// Until it is dropped.
-    under_way: Option<(Box<RoundTrip>, Exchange)>,
+    under_way: Option<(Box<RoundTrip>, Exchange, Place)>,
     cut: Cancelled<CutReason>,
     pool: Pool,
-    _place: Place,
 }
 
 impl RequestBody {
@@ -135,9 +134,8 @@ impl ResponseBody {
     pub(super) fn new(trip: Box<RoundTrip>, exchange: Exchange, pool: Pool, place: Place) -> Self {
         Self {
             cut: exchange.guard().is_cut(),
-            under_way: Some((trip, exchange)),
+            under_way: Some((trip, exchange, place)),
             pool,
-            _place: place,
         }
     }
 }
@@ -154,7 +152,7 @@ impl Body for ResponseBody {
         if let Poll::Ready(reason) = Pin::new(&mut self.cut).poll(cx) {
             return Poll::Ready(Some(Err(io::Error::other(reason))));
         }
-        let Some((trip, exchange)) = &mut self.under_way else {
+        let Some((trip, exchange, _)) = &mut self.under_way else {
             return Poll::Ready(None);
         };
         // Trailers of a panel are not passed on: it could set the gateway's cookie in them.
@@ -166,20 +164,20 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         self.under_way
             .as_ref()
-            .is_none_or(|(trip, _)| trip.is_over())
+            .is_none_or(|(trip, ..)| trip.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let length = self.under_way.as_ref().and_then(|(trip, _)| trip.length());
+        let length = self.under_way.as_ref().and_then(|(trip, ..)| trip.length());
         length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Drop for ResponseBody {
-    /// A connection whose answer was read to its end serves again; any other is closed.
+    /// A connection whose answer was read to its end may serve again; any other is closed.
     fn drop(&mut self) {
-        if let Some((trip, exchange)) = self.under_way.take() {
-            self.pool.give_back(trip, exchange);
+        if let Some((trip, exchange, place)) = self.under_way.take() {
+            self.pool.give_back(trip, exchange, place);
         }
     }
 }

@@ -31,7 +31,7 @@ pub use self::fault::ForwardError;
 pub use self::panels::Panels;
 #[cfg(fuzzing)]
 pub use self::upstream::fuzzing;
-use self::upstream::{Answer, Upstream};
+use self::upstream::{Answer, Person, Upstream};
 pub use self::upstream::{AnswerFault, UpstreamError};
 use crate::accept::Connection;
 use crate::clock::Clock;
@@ -170,7 +170,10 @@ impl Way {
         let body =
             RequestBody::of_client(body, &self.panel.bounds, exchange.session(), &self.clock);
         let request = request_head::build(outbound, parts).with(body, exchange.guard());
-        let sent = exchange.until_cut(self.upstream.send(request)).await;
+        let person = Person::of(&exchange, outbound.client);
+        let sent = exchange
+            .until_cut(self.upstream.send(request, person))
+            .await;
         let Answer { head, trip } = self.answered(&exchange, sent)?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Nobody asked for it (RFC 9110 §7.8); its connection goes with the answer.

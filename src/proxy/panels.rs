@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::body::RequestBody;
 use super::condition::{Condition, PanelState};
-use super::upstream::{Answer, Connector, Head, Upstream, UpstreamError};
+use super::upstream::{Answer, Connector, Head, Person, Upstream, UpstreamError};
 use crate::clock::Clock;
 use crate::config::Panel;
 use crate::session::Exchange;
@@ -162,7 +162,7 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
     head.text(&HOST, &[host.as_bytes()]);
     let asking = Exchange::of_nobody();
     let request = head.with(RequestBody::empty(), asking.guard());
-    let answer = upstream.send(request).await;
+    let answer = upstream.send(request, Person::default()).await;
     let Answer { head, mut trip } = answer.map_err(|fault| fault.to_string())?;
     let status = head.status;
     // The status alone decides: a long page is as good an answer.
@@ -173,7 +173,7 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
             break;
         }
     }
-    upstream.pool().give_back(trip, asking);
+    upstream.pool().give_back(trip, asking, ());
     if status.is_server_error() {
         return Err(format!("it answered {status}"));
     }

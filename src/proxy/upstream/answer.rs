@@ -37,8 +37,12 @@ pub enum AnswerFault {
     Syntax(httparse::Error),
     #[error("its answer is not HTTP/1.1")]
     Head,
+    #[error("a line in the head of its answer does not end in CRLF")]
+    LineEnd,
     #[error("the head of its answer is too large")]
     TooLarge,
+    #[error("it sent interim answers (1xx) without end")]
+    Interim,
     #[error("its answer has a Content-Length that is no number, or two that differ")]
     ContentLength,
     #[error("its answer has a Transfer-Encoding other than chunked, or one in HTTP/1.0")]
@@ -63,7 +67,14 @@ pub(super) fn head_length(bytes: &[u8], scanned: &mut usize) -> Option<usize> {
 pub(super) fn read(head: &Bytes, asked: &Method) -> Result<Head, AnswerFault> {
     let mut fields = [httparse::EMPTY_HEADER; FIELD_LIMIT];
     let mut answer = httparse::Response::new(&mut fields);
-    match answer.parse(head) {
+    // RFC 9112 §2.2 lets a recipient take a bare LF; in chunks it is refused, so it is here.
+    if memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r')) {
+        return Err(AnswerFault::LineEnd);
+    }
+    let mut reading = httparse::ParserConfig::default();
+    // The blank before the colon is removed (RFC 9112 §5.1).
+    reading.allow_spaces_after_header_name_in_responses(true);
+    match reading.parse_response(&mut answer, head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Ok(_) => return Err(AnswerFault::Head),
         Err(httparse::Error::TooManyHeaders) => return Err(AnswerFault::TooLarge),
@@ -84,8 +95,11 @@ pub(super) fn read(head: &Bytes, asked: &Method) -> Result<Head, AnswerFault> {
             .headers
             .append(name, value.map_err(|_| AnswerFault::Head)?);
     }
-    let length = length(&mut parts, asked)?;
-    let keeps_alive = keeps_alive(&parts) && length != Length::UntilClose;
+    let is_bare = is_bare(&parts, asked);
+    let length = length(&mut parts, is_bare)?;
+    // Some panels send a body where none may be, and later than its head: what would be read as the
+    // next answer goes with the connection.
+    let keeps_alive = keeps_alive(&parts) && length != Length::UntilClose && !is_bare;
     Ok(Head {
         parts,
         length,
@@ -93,12 +107,16 @@ pub(super) fn read(head: &Bytes, asked: &Method) -> Result<Head, AnswerFault> {
     })
 }
 
-fn length(parts: &mut Parts, asked: &Method) -> Result<Length, AnswerFault> {
+/// Whether it has no body, whatever its fields say.
+fn is_bare(parts: &Parts, asked: &Method) -> bool {
+    parts.status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status)
+        || *asked == Method::HEAD
+}
+
+fn length(parts: &mut Parts, is_bare: bool) -> Result<Length, AnswerFault> {
     let has_encoding = has_encoding(parts)?;
     let said = content_length(&mut parts.headers)?;
-    let is_bare = parts.status.is_informational()
-        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status)
-        || *asked == Method::HEAD;
     Ok(if is_bare {
         Length::Framed(Framing::Length(0))
     } else if has_encoding {
@@ -231,11 +249,16 @@ mod tests {
             (
                 "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n",
                 framed(0),
-                true,
+                false,
             ),
             (
                 "HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n",
                 framed(0),
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length \t : 5\r\nA : b\r\n\r\n",
+                framed(5),
                 true,
             ),
         ];
@@ -247,7 +270,7 @@ mod tests {
             );
         }
         let bare = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(judge(bare, &Method::HEAD), Ok((framed(0), true)));
+        assert_eq!(judge(bare, &Method::HEAD), Ok((framed(0), false)));
     }
 
     #[test]
@@ -273,13 +296,27 @@ mod tests {
         assert_eq!(judge(old, &Method::GET), Err(TransferEncoding));
         for text in [
             "\r\nHTTP/1.1 200 OK\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
             "HTTP/1.1 200 OK\r\n a\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA b: c\r\n\r\n",
         ] {
             assert!(
                 judge(text, &Method::GET).is_err() || text.starts_with('\r'),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn every_line_of_a_head_ends_in_crlf() {
+        for text in [
+            "HTTP/1.1 200 OK\n\n",
+            "HTTP/1.1 200 OK\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\nSet-Cookie: c=d\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n\n",
+        ] {
+            let fault = Err(AnswerFault::LineEnd);
+            assert_eq!(judge(text, &Method::GET), fault, "{text:?}");
         }
     }
 

@@ -1,7 +1,9 @@
-//! Connections to a panel: the newest idle one first, a new one where none serves.
+//! Connections to a panel: an idle one for plain questions, a new one for all else.
 //!
-//! A request is repeated only where that is safe: when nothing of it was sent, or when its method is
-//! safe, it has no body, and a connection that was idle turned out to be closed (RFC 9112 §9.3.1).
+//! A request that has a body or can't be repeated gets a connection of its own, which serves nobody
+//! afterwards: a panel that misjudges where the body ends would take the rest for a request, and one
+//! that closes an idle connection at that moment would lose it. Any other is sent once more, on a new
+//! connection and on the same clock, where an idle one turned out to be closed (RFC 9110 §9.2.2).
 
 mod answer;
 mod connect;
@@ -18,11 +20,11 @@ use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 use http::response::Parts;
 use rustix::io::Errno;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use self::answer::AnswerFault;
 pub(super) use self::connect::{Connector, Stream};
-pub(super) use self::pool::Pool;
+pub(super) use self::pool::{Person, Pool};
 pub(super) use self::request::{Head, Outgoing};
 use self::round_trip::Connection;
 pub(super) use self::round_trip::RoundTrip;
@@ -63,6 +65,8 @@ pub enum UpstreamError {
     Broken(#[source] std::io::Error),
     #[error(transparent)]
     Nonsense(#[from] AnswerFault),
+    #[error("its answer stood still")]
+    Standstill,
     #[error("the body of its answer is malformed: {0}")]
     Framing(#[source] FramingFault),
     #[error("the client's body ended badly")]
@@ -108,39 +112,54 @@ impl Upstream {
         &self.pool
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&self, mut request: Outgoing) -> Result<Answer, UpstreamError> {
-        while let Some(connection) = self.pool.take(request.is_repeatable()) {
-            let mut trip = Box::new(RoundTrip::new(connection, request));
-            match self.attempt(&mut trip).await {
-                Ok(head) => return Ok(Answer { head, trip }),
-                Err(UpstreamError::Closed) => match trip.request_again() {
-                    Some(again) => request = again,
-                    None => return Err(UpstreamError::Closed),
-                },
-                Err(fault) => return Err(fault),
+    /// Sends a request of this person and waits for the head of the answer.
+    pub(super) async fn send(
+        &self,
+        request: Outgoing,
+        person: Person,
+    ) -> Result<Answer, UpstreamError> {
+        let idle = request.is_repeatable().then(|| self.pool.take(&person));
+        let Some(connection) = idle.flatten() else {
+            // Rare and large: every request would carry the room for it.
+            return Box::pin(self.send_anew(request, person, self.answer)).await;
+        };
+        let begun = Instant::now();
+        let trip = RoundTrip::new(connection, request, person.clone(), self.answer);
+        let mut trip = Box::new(trip);
+        match attempt(&mut trip).await {
+            Ok(head) => Ok(Answer { head, trip }),
+            Err(UpstreamError::Closed) => {
+                let again = trip.request_again().ok_or(UpstreamError::Closed)?;
+                let left = self.answer.saturating_sub(begun.elapsed());
+                let sending = Box::pin(self.send_anew(again, person, left));
+                let sent = timeout(left, sending).await;
+                sent.unwrap_or(Err(UpstreamError::NoAnswer))
             }
+            Err(fault) => Err(fault),
         }
-        // Rare and large: every request would carry the room for it.
-        Box::pin(self.send_alone(request)).await
     }
 
-    /// Sends a request on a new connection.
+    /// Sends a request on a new connection, which serves no other one.
     pub(super) async fn send_alone(&self, request: Outgoing) -> Result<Answer, UpstreamError> {
-        let mut trip = Box::new(RoundTrip::new(self.connect().await?, request));
-        let head = self.attempt(&mut trip).await?;
+        let sent = self.send_anew(request, Person::default(), self.answer);
+        let mut answer = sent.await?;
+        answer.trip.make_last();
+        Ok(answer)
+    }
+
+    /// Sends a request on a new connection; `patience`: how long its answer may take.
+    async fn send_anew(
+        &self,
+        request: Outgoing,
+        person: Person,
+        patience: Duration,
+    ) -> Result<Answer, UpstreamError> {
+        let connection = self.connect().await?;
+        let trip = RoundTrip::new(connection, request, person, patience);
+        let mut trip = Box::new(trip);
+        let head = attempt(&mut trip).await?;
         Ok(Answer { head, trip })
     }
-
-    async fn attempt(&self, trip: &mut RoundTrip) -> Result<Parts, UpstreamError> {
-        let head = poll_fn(|cx| trip.poll_head(self.answer, cx)).await?;
-        let mut challenges = head.headers.get_all(WWW_AUTHENTICATE).iter();
-        if challenges.any(binds_connection) {
-            trip.make_last();
-        }
-        Ok(head)
-    }
-
     async fn connect(&self) -> Result<Connection, UpstreamError> {
         let to = || self.connector.to_string();
         let stream = timeout(self.connect, self.connector.connect())
@@ -149,6 +168,15 @@ impl Upstream {
             .map_err(|cause| UpstreamError::Connect { to: to(), cause })?;
         Ok(Connection::new(stream))
     }
+}
+
+async fn attempt(trip: &mut RoundTrip) -> Result<Parts, UpstreamError> {
+    let head = poll_fn(|cx| trip.poll_head(cx)).await?;
+    let mut challenges = head.headers.get_all(WWW_AUTHENTICATE).iter();
+    if challenges.any(binds_connection) {
+        trip.make_last();
+    }
+    Ok(head)
 }
 
 /// Whether a panel knows people by their connection from here on, as NTLM and Negotiate do (RFC 4559

@@ -1,12 +1,18 @@
 //! Idle connections to a panel.
+//!
+//! A connection serves again only after a plain question that was answered to its end: one that carried
+//! a body, or an answer without a place for one, goes with its exchange. What a panel sends late, behind
+//! the end of its answer, would be read as the next one. So a connection serves another person only
+//! after it has been quiet for a while.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::round_trip::{Afterwards, Connection, RoundTrip};
-use crate::session::Exchange;
+use crate::session::{Exchange, Session};
 use crate::shutdown::Shutdown;
 
 /// How many idle connections are kept.
@@ -15,9 +21,8 @@ const MOST: usize = 64;
 /// How long one is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// A request that can't be repeated goes only onto a connection that was used this recently: a panel
-/// that closes idle ones does so later, and a request lost to that race would be a 502.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a connection is quiet before it serves another person.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// How often old ones are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -27,6 +32,14 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub(in crate::proxy) struct Pool {
     idle: Arc<Mutex<Vec<Idle>>>,
     tasks: Shutdown,
+}
+
+/// Who is served: a session, or a stranger's address.
+#[derive(Debug, Clone, Default)]
+pub(in crate::proxy) struct Person {
+    /// Keeps the memory of an ended session from being another's, and not the session.
+    session: Weak<Session>,
+    stranger: Option<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -55,19 +68,16 @@ impl Pool {
         pool
     }
 
-    /// The connection that was used last, so that the others grow old and go.
-    pub(super) fn take(&self, is_repeatable: bool) -> Option<Connection> {
+    /// The connection that was used last of those that may serve this person, so that the others grow
+    /// old and go.
+    pub(super) fn take(&self, person: &Person) -> Option<Connection> {
         let mut idle = self.lock();
-        while let Some(mut newest) = idle.pop() {
-            let age = newest.age();
-            if age >= IDLE || !newest.connection.is_quiet() {
-                continue;
+        let may_serve = |kept: &Idle| kept.connection.person().is(person) || kept.age() >= QUIET;
+        while let Some(at) = idle.iter().rposition(may_serve) {
+            let mut newest = idle.remove(at);
+            if newest.age() < IDLE && newest.connection.is_quiet() {
+                return Some(newest.connection);
             }
-            if !is_repeatable && age > FRESH {
-                idle.push(newest);
-                return None;
-            }
-            return Some(newest.connection);
         }
         None
     }
@@ -82,20 +92,27 @@ impl Pool {
         }
     }
 
-    /// Puts the connection of an answer back once the request is sent as well, which an answer may
-    /// come before; not at all if either broke off, or if the session ends first.
-    pub(in crate::proxy) fn give_back(&self, trip: Box<RoundTrip>, exchange: Exchange) {
+    /// Puts the connection of an answer back, if it may serve again. A request that is still being sent,
+    /// as the answer came before its end, is sent on, and keeps its exchange and `place` until it is
+    /// over or cut.
+    pub(in crate::proxy) fn give_back<P: Send + 'static>(
+        &self,
+        trip: Box<RoundTrip>,
+        exchange: Exchange,
+        place: P,
+    ) {
         match trip.end() {
             Afterwards::Free(connection) => self.put(connection),
             Afterwards::Closed => {}
             Afterwards::Sending(mut trip) => {
-                let pool = self.clone();
+                let tasks = self.tasks.clone();
                 self.tasks.spawn(async move {
                     let sending = std::future::poll_fn(|cx| trip.poll_sent(cx));
-                    let sent = exchange.until_cut(sending).await;
-                    if let (Ok(()), Afterwards::Free(connection)) = (sent, trip.end()) {
-                        pool.put(connection);
+                    tokio::select! {
+                        _ = exchange.until_cut(sending) => {}
+                        () = tasks.hurried() => {}
                     }
+                    drop((trip, exchange, place));
                 });
             }
         }
@@ -109,6 +126,25 @@ impl Pool {
 /// A panic while holding the lock leaves the list whole, so poisoning tells nothing.
 fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Person {
+    pub(in crate::proxy) fn of(exchange: &Exchange, client: IpAddr) -> Self {
+        match exchange.session() {
+            Some(session) => Self {
+                session: Arc::downgrade(session),
+                stranger: None,
+            },
+            None => Self {
+                session: Weak::new(),
+                stranger: Some(client),
+            },
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.session.ptr_eq(&other.session) && self.stranger == other.stranger
+    }
 }
 
 impl Idle {

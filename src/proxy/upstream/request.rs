@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONNECTION};
 use http::{HeaderName, HeaderValue, Method};
 use tokio::io::AsyncWrite;
 
@@ -21,6 +21,8 @@ pub(in crate::proxy) struct Head {
     method: Method,
     text: Vec<u8>,
     is_binding: bool,
+    /// It has a `Connection` of its own.
+    is_upgrade: bool,
 }
 
 /// A request on its way.
@@ -28,8 +30,9 @@ pub(in crate::proxy) struct Head {
 pub(in crate::proxy) struct Outgoing {
     method: Method,
     head: Bytes,
-    /// Whoever it signs in is who the panel takes all that follows on its connection for.
-    is_binding: bool,
+    /// No other request may follow on its connection: it has a body, or is no plain question, or the
+    /// panel takes all that follows for whoever it signs in.
+    is_last: bool,
     body: RequestBody,
     framing: Framing,
     guard: Guard,
@@ -68,12 +71,14 @@ impl Head {
             method: method.clone(),
             text,
             is_binding: false,
+            is_upgrade: false,
         }
     }
 
     /// A field as it was received.
     pub(in crate::proxy) fn field(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.is_binding |= name == AUTHORIZATION && binds_connection(value);
+        self.is_upgrade |= name == CONNECTION;
         self.line(name, &[value.as_bytes()]);
     }
 
@@ -123,6 +128,7 @@ impl Head {
             method,
             mut text,
             is_binding,
+            is_upgrade,
         } = self;
         let framing = match body.length() {
             Some(length) => Framing::Length(length),
@@ -135,13 +141,19 @@ impl Head {
             Framing::Length(0) if !expects_body(&method) => Ok(()),
             Framing::Length(length) => write!(text, "content-length: {length}\r\n"),
         };
+        let has_body = framing != Framing::Length(0);
+        let is_last = is_binding || has_body || !is_safe(&method) || method == Method::HEAD;
+        // RFC 9112 §9.6: a panel that misjudges where a body ends has no next request to find in it.
+        if is_last && !is_upgrade {
+            text.extend_from_slice(b"connection: close\r\n");
+        }
         text.extend_from_slice(b"\r\n");
         let head = Bytes::from(text);
         Outgoing {
             method,
             queue: [head.clone(), Bytes::new(), Bytes::new(), Bytes::new()],
             head,
-            is_binding,
+            is_last,
             is_read: framing == Framing::Length(0),
             body,
             framing,
@@ -151,6 +163,11 @@ impl Head {
             needs_flush: true,
         }
     }
+}
+
+/// RFC 9110 §9.2.1.
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 fn expects_body(method: &Method) -> bool {
@@ -167,15 +184,14 @@ impl Outgoing {
         &self.guard
     }
 
-    /// Whether nobody else may be served on its connection.
-    pub(super) fn is_binding(&self) -> bool {
-        self.is_binding
+    /// Whether no other request may follow on its connection.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// Whether it may be sent twice: its method is safe (RFC 9110 §9.2.1) and it has no body.
     pub(super) fn is_repeatable(&self) -> bool {
-        let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&self.method);
-        is_safe && self.framing == Framing::Length(0)
+        is_safe(&self.method) && self.framing == Framing::Length(0)
     }
 
     /// The request once more, for another connection; `None` when it can't be sent again.

@@ -18,12 +18,16 @@ use tokio_util::io::poll_read_buf;
 use super::UpstreamError;
 use super::answer::{self, AnswerFault, Length};
 use super::connect::Stream;
+use super::pool::Person;
 use super::request::{Outgoing, SendFault};
 use crate::deadline::Deadline;
 use crate::wire::framing::Framing;
 
 /// Bytes of the head of an answer.
 const HEAD_LIMIT: usize = 128 * 1024;
+
+/// Bytes of interim answers before the head.
+const INTERIM_LIMIT: usize = 512 * 1024;
 
 /// What is read at once, in bytes: a page mostly fits into the first, a download gets the last.
 const FIRST_READ: usize = 8 * 1024;
@@ -33,6 +37,8 @@ const LONGEST_READ: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
+    /// Who was served on it last.
+    person: Person,
     /// Kept with the connection: to set it anew costs nothing.
     alarm: Deadline,
 }
@@ -42,10 +48,14 @@ pub(super) struct Connection {
 pub(in crate::proxy) struct RoundTrip {
     connection: Connection,
     outgoing: Outgoing,
+    /// How long the panel may be waited for.
+    patience: Duration,
     /// What came and was not passed on.
     read: BytesMut,
     /// How far no end of the head was found.
     scanned: usize,
+    /// Bytes of interim answers so far.
+    interim: usize,
     next_read: usize,
     receiving: Receiving,
     /// Something of an answer has come, if only a `100`.
@@ -77,8 +87,14 @@ impl Connection {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
+            person: Person::default(),
             alarm: Deadline::default(),
         }
+    }
+
+    /// Who was served on it last.
+    pub(super) fn person(&self) -> &Person {
+        &self.person
     }
 
     /// Whether it can serve: it is open, and nothing came that nobody asked for.
@@ -92,14 +108,24 @@ impl Connection {
 }
 
 impl RoundTrip {
-    pub(super) fn new(mut connection: Connection, outgoing: Outgoing) -> Self {
+    /// `patience`: how long the panel may be waited for before the head of its answer, and later
+    /// wherever it owes more.
+    pub(super) fn new(
+        mut connection: Connection,
+        outgoing: Outgoing,
+        person: Person,
+        patience: Duration,
+    ) -> Self {
         connection.stream.serve(Some(outgoing.guard().clone()));
+        connection.person = person;
         Self {
             connection,
-            is_last: outgoing.is_binding(),
+            is_last: outgoing.is_last(),
             outgoing,
+            patience,
             read: BytesMut::new(),
             scanned: 0,
+            interim: 0,
             next_read: FIRST_READ,
             receiving: Receiving::Head,
             is_answered: false,
@@ -118,21 +144,11 @@ impl RoundTrip {
         self.is_last = true;
     }
 
-    /// Sends the request and reads the head of its answer; `patience`: how long the panel may take for
-    /// that, while it is not the client that is waited for.
-    pub(super) fn poll_head(
-        &mut self,
-        patience: Duration,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Parts, UpstreamError>> {
+    /// Sends the request and reads the head of its answer.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parts, UpstreamError>> {
         if self.is_sending() {
             let has_moved = self.poll_request(cx)?;
-            let alarm = &mut self.connection.alarm;
-            if self.outgoing.waits_for_client() {
-                alarm.clear();
-            } else if has_moved || !alarm.is_set() {
-                alarm.set(patience);
-            }
+            self.wind(has_moved);
         }
         loop {
             match self.poll_read(cx) {
@@ -148,6 +164,21 @@ impl RoundTrip {
                 self.connection.alarm.clear();
                 return Poll::Ready(Ok(head));
             }
+            // What comes at full speed would never let the clock be looked at.
+            if self.interim > 0 && self.connection.alarm.poll_passed(cx).is_ready() {
+                return Poll::Ready(Err(UpstreamError::NoAnswer));
+            }
+        }
+    }
+
+    /// Sets the clock after a step of sending; it stands still while the client is waited for, who has
+    /// a clock of his own.
+    fn wind(&mut self, has_moved: bool) {
+        let alarm = &mut self.connection.alarm;
+        if self.outgoing.waits_for_client() {
+            alarm.clear();
+        } else if has_moved || !alarm.is_set() {
+            alarm.set(self.patience);
         }
     }
 
@@ -190,6 +221,10 @@ impl RoundTrip {
             let head = answer::read(&head, self.outgoing.method())?;
             let is_interim = head.parts.status.is_informational();
             if is_interim && head.parts.status != StatusCode::SWITCHING_PROTOCOLS {
+                self.interim += length;
+                if self.interim > INTERIM_LIMIT {
+                    return Err(AnswerFault::Interim);
+                }
                 continue;
             }
             self.is_last |= !head.keeps_alive;
@@ -221,7 +256,11 @@ impl RoundTrip {
             if self.receiving == Receiving::Over {
                 return Poll::Ready(None);
             }
-            match ready!(self.poll_read(cx)) {
+            let Poll::Ready(read) = self.poll_read(cx) else {
+                return self.poll_standstill(cx).map(|fault| Some(Err(fault)));
+            };
+            self.connection.alarm.clear();
+            match read {
                 Ok(0) if self.receiving == Receiving::UntilClose => {
                     self.receiving = Receiving::Over;
                 }
@@ -233,6 +272,19 @@ impl RoundTrip {
                 Err(fault) => return Poll::Ready(Some(Err(UpstreamError::Broken(fault)))),
             }
         }
+    }
+
+    /// Ready when a body of known length has stood still for too long. One without a length may be a
+    /// stream of events, which comes when it comes.
+    fn poll_standstill(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
+        if !matches!(self.receiving, Receiving::Body(Framing::Length(_))) {
+            return Poll::Pending;
+        }
+        if !self.connection.alarm.is_set() {
+            self.connection.alarm.set(self.patience);
+        }
+        ready!(self.connection.alarm.poll_passed(cx));
+        Poll::Ready(UpstreamError::Standstill)
     }
 
     fn take_data(&mut self) -> Result<Option<Bytes>, UpstreamError> {
@@ -265,15 +317,17 @@ impl RoundTrip {
         }
     }
 
-    /// Ready when the request has been sent, or can't be.
+    /// Ready when the request has been sent, or can't be: the client or the panel broke off, or stood
+    /// still for too long.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_request(cx).is_err() {
-            (self.is_refused, self.is_last) = (true, true);
+        let Ok(has_moved) = self.poll_request(cx) else {
+            return Poll::Ready(());
+        };
+        if !self.is_sending() {
+            return Poll::Ready(());
         }
-        match self.is_sending() {
-            true => Poll::Pending,
-            false => Poll::Ready(()),
-        }
+        self.wind(has_moved);
+        self.connection.alarm.poll_passed(cx)
     }
 
     fn is_sending(&self) -> bool {
@@ -282,14 +336,14 @@ impl RoundTrip {
 
     /// What becomes of the connection.
     pub(super) fn end(mut self: Box<Self>) -> Afterwards {
-        // What came behind the answer was asked for by nobody.
-        if !self.is_over() || !self.read.is_empty() {
-            Afterwards::Closed
-        } else if self.is_sending() {
+        if self.is_over() && self.is_sending() {
+            self.connection.alarm.clear();
             Afterwards::Sending(self)
-        } else if self.is_last {
+        } else if !self.is_over() || !self.read.is_empty() || self.is_last {
+            // What came behind the answer was asked for by nobody.
             Afterwards::Closed
         } else {
+            self.connection.alarm.clear();
             self.connection.stream.serve(None);
             Afterwards::Free(self.connection)
         }
