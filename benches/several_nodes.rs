@@ -127,6 +127,7 @@ fn sign_in(user: &User, now: Timestamp) -> StartSession {
             address: "192.0.2.1".parse().unwrap(),
             device: "Firefox on Linux".to_owned(),
             second_factor: None,
+            good_until: None,
         },
         max_per_user: 1_000_000,
         replaces: None,

@@ -130,6 +130,7 @@ impl House {
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
             device: "Chrome on Windows".to_owned(),
             second_factor: None,
+            good_until: None,
         }
     }
 }

@@ -229,6 +229,10 @@ impl Follower {
         let ended: Vec<_> = match &entry.subject {
             Subject::User(user, generation) => sessions.raise(*user, *generation),
             Subject::Session(token) => sessions.remove(token).into_iter().collect(),
+            Subject::Replaced(token, until) => {
+                sessions.end_by(token, *until);
+                Vec::new()
+            }
             Subject::Everybody => {
                 // Everybody's generation has to be known here, also of those without a session: one
                 // may be about to enter the table.

@@ -16,23 +16,28 @@ pub enum SignIn {
     TooLongAgo,
 }
 
-/// 303 to the login page for a navigation, else 401. A cookie that opens nothing is deleted, and with
-/// it the pages that the browser has kept.
+/// 303 to the login page for a navigation, else 401. The cookie stays, also one that opens nothing: this
+/// request may have been sent with a former token, and the browser may have been given another since.
 pub fn sign_in(why: SignIn, target: &Target, parts: &Parts, stale_cookie: bool) -> Response {
-    let mut response = if negotiate::wants_page(&parts.method, &parts.headers) {
-        to_login(target)
-    } else {
-        unauthorized(why).into_response()
-    };
+    if !negotiate::wants_page(&parts.method, &parts.headers) {
+        return unauthorized(why).into_response();
+    }
+    let mut response = to_login(target);
     if stale_cookie {
-        forget_browser(response.headers_mut());
+        forget_pages(response.headers_mut());
     }
     response
 }
 
-/// Deletes the session cookie, and the pages that the browser has kept of it.
+/// Deletes the session cookie, and the pages that the browser has kept of it. Only for a person who signs
+/// out: anything else could delete the cookie of a session that has just begun.
 pub fn forget_browser(headers: &mut HeaderMap) {
     headers.append(SET_COOKIE, cookie::clear(cookie::SESSION));
+    forget_pages(headers);
+}
+
+/// Deletes the pages that the browser has kept of a session that is over.
+fn forget_pages(headers: &mut HeaderMap) {
     headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
 }
 

@@ -91,6 +91,7 @@ impl Porch {
             address: "192.0.2.1".parse().unwrap(),
             device: "curl".to_owned(),
             second_factor: None,
+            good_until: None,
         };
         let user = User {
             id: UserId(1),

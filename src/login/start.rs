@@ -54,6 +54,7 @@ impl Login {
             address: from.address,
             device: from.device.clone(),
             second_factor: who.proof.as_ref().map(|(kind, _)| *kind),
+            good_until: None,
         };
         let actor = who.actor(from);
         let told = |(_, proof): (FactorKind, Proof)| {
@@ -82,6 +83,9 @@ impl Login {
             .iter()
             .filter_map(|token| self.0.sessions.remove(token))
             .collect();
+        for (token, until) in &admitted.outcome().replaced {
+            self.0.sessions.end_by(token, *until);
+        }
         let session = match self.0.cluster.is_alone() {
             true => self.0.sessions.admit(&record, user),
             // In the order of the feed, or it could enter the table after it was ended elsewhere.

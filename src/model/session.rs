@@ -34,6 +34,8 @@ pub struct SessionRecord {
     /// Browser and system in words, from the `User-Agent` at sign-in.
     pub device: String,
     pub second_factor: Option<FactorKind>,
+    /// Until when it is good, once a later session has taken its place in the browser.
+    pub good_until: Option<Timestamp>,
 }
 
 impl fmt::Debug for TokenHash {

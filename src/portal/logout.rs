@@ -18,12 +18,9 @@ use crate::store::StoreError;
 use crate::wire::{NextPath, Problem, Response};
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
-    // Whoever has no session any more is where this leads to.
+    // A person who has no session any more is where this leads to, and wants nothing kept.
     let Some(session) = posted.asked.visit.session.clone() else {
-        return Ok(see_other(&step::to_login(
-            &NextPath::home(),
-            Some(Done::LoggedOut),
-        )));
+        return Ok(left(Done::LoggedOut));
     };
     if !posted.fits(&desk.form_key, Binding::Session(session.token_hash()))? {
         return Err(account::out_of_date(&desk, session).await);

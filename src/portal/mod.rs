@@ -29,8 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use http::header::SET_COOKIE;
-use http::{HeaderMap, Method};
+use http::Method;
 use tower_service::Service;
 
 use self::csrf::FormKey;
@@ -39,14 +38,14 @@ pub use self::refusal::error_page;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Live;
-use crate::gate::{Visit, forget_browser};
+use crate::gate::Visit;
 use crate::login::{Login, WrongSecrets};
 use crate::model::UserId;
 use crate::revoke::Revoker;
 use crate::session::{Session, Sessions};
 use crate::telemetry::Metrics;
 use crate::users::Users;
-use crate::wire::{Body, Problem, Request, Response, cookie, negotiate};
+use crate::wire::{Body, Problem, Request, Response, negotiate};
 
 /// The gateway's own pages. Cheap to clone.
 #[derive(Clone)]
@@ -127,16 +126,12 @@ impl Portal {
                 return bodiless_for_head(&method, refusal::finish(refused, wants_page));
             }
         }
-        let is_stale = visit.stale_cookie;
         request.extensions_mut().insert(visit);
         let response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        let mut response = refusal::finish(response, wants_page);
-        if is_stale && !sets_session(response.headers()) {
-            forget_browser(response.headers_mut());
-        }
+        let response = refusal::finish(response, wants_page);
         bodiless_for_head(&method, response)
     }
 
@@ -198,14 +193,6 @@ fn routes(desk: Arc<Desk>) -> Router {
         .fallback(refusal::no_such_page)
         .method_not_allowed_fallback(refusal::wrong_method)
         .with_state(desk)
-}
-
-fn sets_session(headers: &HeaderMap) -> bool {
-    let start = format!("{}=", cookie::SESSION);
-    headers
-        .get_all(SET_COOKIE)
-        .iter()
-        .any(|line| line.as_bytes().starts_with(start.as_bytes()))
 }
 
 /// RFC 9110 §9.3.2: the head of an answer to HEAD is that of GET, and there is no body.

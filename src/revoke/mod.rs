@@ -109,10 +109,13 @@ impl Revoker {
             let called = Instant::now();
             let committed = this.store.commit(EndSession { token }, event).await?;
             if let Some(number) = committed.told() {
-                let ended = *committed.outcome();
+                let ended = u64::try_from(committed.outcome().len()).unwrap_or(u64::MAX);
                 return Ok(this.spread(number, ended, called).await);
             }
-            let ended: Vec<_> = this.sessions.remove(&token).into_iter().collect();
+            let named = std::iter::once(&token).chain(committed.outcome());
+            let ended: Vec<_> = named
+                .filter_map(|token| this.sessions.remove(token))
+                .collect();
             Ok(this.cut(&committed, &ended, called).await)
         })
         .await

@@ -76,6 +76,7 @@ impl House {
             address: "192.0.2.1".parse().unwrap(),
             device: "curl".to_owned(),
             second_factor: None,
+            good_until: None,
         };
         let start = StartSession {
             sign_in: None,

@@ -43,6 +43,8 @@ pub struct Session {
     created: Timestamp,
     /// Milliseconds since 1970.
     last_seen: AtomicI64,
+    /// Once another has replaced it, when it ends; in milliseconds since 1970.
+    good_until: AtomicI64,
     /// It is among the seen ones of the table already.
     is_noted: AtomicBool,
     address: IpAddr,
@@ -80,6 +82,7 @@ impl Session {
             generation: record.generation,
             created: record.created,
             last_seen: AtomicI64::new(record.last_seen.millis()),
+            good_until: AtomicI64::new(record.good_until.map_or(i64::MAX, Timestamp::millis)),
             is_noted: AtomicBool::new(false),
             address: record.address,
             second_factor: record.second_factor,
@@ -95,6 +98,9 @@ impl Session {
     /// exact.
     pub fn check(&self, now: Timestamp, limits: &SessionLimits) -> Result<(), Ended> {
         if self.generation != self.holder.generation() || self.is_closed() {
+            return Err(Ended::Revoked);
+        }
+        if now >= self.good_until() {
             return Err(Ended::Revoked);
         }
         if now >= self.expires(limits) {
@@ -123,7 +129,21 @@ impl Session {
     /// When it runs out, unless it is used meanwhile.
     fn runs_out(&self, limits: &SessionLimits) -> Timestamp {
         let idle = self.last_seen().plus(limits.idle_timeout);
-        idle.min(self.expires(limits))
+        idle.min(self.expires(limits)).min(self.good_until())
+    }
+
+    /// Another has replaced it, and it ends then.
+    fn end_by(&self, at: Timestamp) {
+        self.good_until.fetch_min(at.millis(), Ordering::Release);
+    }
+
+    fn good_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.good_until.load(Ordering::Acquire))
+    }
+
+    /// Whether a later session has taken its place in the browser.
+    pub fn is_replaced(&self) -> bool {
+        self.good_until.load(Ordering::Acquire) != i64::MAX
     }
 
     /// The public name of the session.

@@ -188,7 +188,12 @@ impl Sessions {
     /// between two readings of what was ended.
     pub fn learn(&self, record: &SessionRecord, user: User) {
         match self.of_token(&record.token) {
-            Some(known) => known.was_seen(record.last_seen),
+            Some(known) => {
+                known.was_seen(record.last_seen);
+                if let Some(until) = record.good_until {
+                    self.end_by(&record.token, until);
+                }
+            }
             None => drop(self.admit(record, user)),
         }
     }
@@ -274,13 +279,21 @@ impl Sessions {
         Some(removed)
     }
 
+    /// Another session has replaced this one, which ends then. Harmless when it is not in the table.
+    pub fn end_by(&self, token: &TokenHash, at: Timestamp) {
+        if let Some(session) = self.of_token(token) {
+            session.end_by(at);
+            self.0.agenda.note(Key::of(token), at);
+        }
+    }
+
     /// Cuts everything in flight of sessions that were taken out of the table; how many exchanges
     /// ended. Within a second.
     pub async fn cut(&self, ended: &[Arc<Session>]) -> usize {
         exchange::cut(ended).await
     }
 
-    /// The live sessions of a user, the newest first.
+    /// The live sessions of a user, the newest first, without those that another has replaced.
     pub fn of(&self, user: UserId) -> Vec<Arc<Session>> {
         let holder = self.0.by_user.get(&user).map(|found| Arc::clone(&found));
         let Some(holder) = holder else {
@@ -290,7 +303,7 @@ impl Sessions {
         let mut live: Vec<_> = holder
             .lock()
             .iter()
-            .filter(|session| self.check(session, now).is_ok())
+            .filter(|session| !session.is_replaced() && self.check(session, now).is_ok())
             .cloned()
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));
@@ -311,14 +324,14 @@ impl Sessions {
         Some(Arc::clone(&found))
     }
 
-    /// Every live session, the newest first.
+    /// Every live session, the newest first, without those that another has replaced.
     pub fn all(&self) -> Vec<Arc<Session>> {
         let now = self.0.clock.now();
         let mut live: Vec<_> = self
             .0
             .by_token
             .iter()
-            .filter(|entry| self.check(entry, now).is_ok())
+            .filter(|entry| !entry.is_replaced() && self.check(entry, now).is_ok())
             .map(|entry| Arc::clone(&entry))
             .collect();
         live.sort_by_key(|session| std::cmp::Reverse(session.created()));

@@ -32,6 +32,7 @@ fn sign_in(sessions: &Sessions, clock: &Clock, user: i64, generation: i64) -> Op
         address: "192.0.2.1".parse().unwrap(),
         device: "curl".to_owned(),
         second_factor: None,
+        good_until: None,
     };
     let user = User {
         id: UserId(user),

@@ -41,16 +41,19 @@ impl Store {
         token: TokenHash,
         last_seen: Timestamp,
     ) -> Result<(), StoreError> {
-        let found: Option<(i64, i64, Option<String>, String)> =
-            sql("SELECT sessions.created, last_seen, second_factor, role
+        type Row = (i64, i64, Option<String>, String, Option<i64>);
+        let found: Option<Row> = sql(
+            "SELECT sessions.created, last_seen, second_factor, role, good_until
              FROM sessions JOIN users ON users.id = user_id
                  AND users.generation = sessions.generation AND NOT disabled
-             WHERE token = $1")
-            .bind(token.0.as_slice())
-            .maybe(work)
-            .await
-            .map_err(failed(DOING))?;
-        let (created, seen, second_factor, role) = found.ok_or(StoreError::ActorEnded)?;
+             WHERE token = $1",
+        )
+        .bind(token.0.as_slice())
+        .maybe(work)
+        .await
+        .map_err(failed(DOING))?;
+        let (created, seen, second_factor, role, good_until) =
+            found.ok_or(StoreError::ActorEnded)?;
         let terms = self.terms.as_ref().map(|live| live.now());
         let limits = terms
             .as_ref()
@@ -58,7 +61,8 @@ impl Store {
         let now = self.clock.now();
         let seen = Timestamp::from_millis(seen).max(last_seen);
         let is_over = now >= Timestamp::from_millis(created).plus(limits.lifetime)
-            || now >= seen.plus(limits.idle_timeout);
+            || now >= seen.plus(limits.idle_timeout)
+            || good_until.is_some_and(|until| now >= Timestamp::from_millis(until));
         let needs_factor = terms.is_some_and(|terms| {
             // A role that can't be read is none that needs less.
             role.parse::<Role>()

@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection};
 use super::change::Desk;
 use super::statement::{in_time, sql};
 use super::{Store, StoreError, failed, postgres};
+use crate::clock::Timestamp;
 use crate::model::{Generation, TokenHash, UserId};
 use crate::secret::random_bytes;
 
@@ -22,6 +23,8 @@ pub enum Subject {
     /// Every session of the user that is of an older generation.
     User(UserId, Generation),
     Session(TokenHash),
+    /// A session that another has replaced: it ends then.
+    Replaced(TokenHash, Timestamp),
     Everybody,
 }
 
@@ -153,10 +156,12 @@ impl Line {
             Option<i64>,
             Option<i64>,
             Option<Vec<u8>>,
+            Option<i64>,
         );
         // One statement, so that the last number is the last of these.
         let rows: Vec<Row> = sql(
-            "SELECT head.seq, feed.seq, feed.tag, feed.user_id, feed.generation, feed.token
+            "SELECT head.seq, feed.seq, feed.tag, feed.user_id, feed.generation, feed.token,
+                    feed.good_until
              FROM head LEFT JOIN feed ON feed.seq >= $1 ORDER BY feed.seq LIMIT $2",
         )
         .bind(applied.0)
@@ -165,26 +170,32 @@ impl Line {
         .await
         .map_err(failed("reading what was ended"))?;
         let head = rows.first().map_or(0, |(head, ..)| *head);
-        let entries = rows
-            .into_iter()
-            .filter_map(|(_, seq, tag, user, generation, token)| {
-                let subject = match (user, generation, token) {
-                    (Some(user), Some(generation), _) => {
-                        Subject::User(UserId(user), Generation::from_stored(generation))
-                    }
-                    (_, _, Some(token)) => match token.try_into() {
-                        Ok(hash) => Subject::Session(TokenHash(hash)),
-                        // It can't be told which: all of them.
-                        Err(_) => Subject::Everybody,
-                    },
-                    _ => Subject::Everybody,
-                };
-                Some(Entry {
-                    number: FeedNumber(seq?),
-                    tag: Tag(tag?),
-                    subject,
-                })
-            });
+        let entries =
+            rows.into_iter()
+                .filter_map(|(_, seq, tag, user, generation, token, until)| {
+                    let subject = match (user, generation, token) {
+                        (Some(user), Some(generation), _) => {
+                            Subject::User(UserId(user), Generation::from_stored(generation))
+                        }
+                        (_, _, Some(token)) => match token.try_into() {
+                            Ok(hash) => match until {
+                                Some(until) => Subject::Replaced(
+                                    TokenHash(hash),
+                                    Timestamp::from_millis(until),
+                                ),
+                                None => Subject::Session(TokenHash(hash)),
+                            },
+                            // It can't be told which: all of them.
+                            Err(_) => Subject::Everybody,
+                        },
+                        _ => Subject::Everybody,
+                    };
+                    Some(Entry {
+                        number: FeedNumber(seq?),
+                        tag: Tag(tag?),
+                        subject,
+                    })
+                });
         Ok(Feed {
             head: FeedNumber(head),
             entries: entries.collect(),
@@ -258,19 +269,25 @@ impl Desk<'_> {
         if !self.is_shared() {
             return Ok(());
         }
+        let mut until = None;
         let (user, generation, token) = match subject {
             Subject::User(user, generation) => (Some(user.0), Some(generation.number()), None),
             Subject::Session(token) => (None, None, Some(token.0.to_vec())),
+            Subject::Replaced(token, ends) => {
+                until = Some(ends.millis());
+                (None, None, Some(token.0.to_vec()))
+            }
             Subject::Everybody => (None, None, None),
         };
         let (seq,): (i64,) = sql("WITH next AS (UPDATE head SET seq = seq + 1 RETURNING seq)
-             INSERT INTO feed (seq, at, user_id, generation, token, tag)
-             SELECT seq, $1, $2, $3, $4, $5 FROM next RETURNING seq")
+             INSERT INTO feed (seq, at, user_id, generation, token, tag, good_until)
+             SELECT seq, $1, $2, $3, $4, $5, $6 FROM next RETURNING seq")
         .bind(self.now.millis())
         .bind(user)
         .bind(generation)
         .bind(token)
         .bind(i64::from_ne_bytes(random_bytes()))
+        .bind(until)
         .one(self.connection())
         .await
         .map_err(failed("telling the other nodes"))?;

@@ -15,7 +15,14 @@ use crate::secret::random_bytes;
 
 /// Each version of the tables. Only ever added to; what a version adds leaves the one before at work,
 /// or raises `head.readers`.
-const VERSIONS: &[Version] = &[(1, "init", include_str!("migrations/postgres/0001_init.sql"))];
+const VERSIONS: &[Version] = &[
+    (1, "init", include_str!("migrations/postgres/0001_init.sql")),
+    (
+        2,
+        "replaced",
+        include_str!("migrations/postgres/0002_replaced.sql"),
+    ),
+];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.
 const CONNECTIONS: u32 = 8;

@@ -96,7 +96,8 @@ macro_rules! person_columns {
         "SELECT id, name, role, email, disabled, generation, password IS NOT NULL,
                 EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = id),
                 (SELECT count(*) FROM recovery_codes WHERE recovery_codes.user_id = id),
-                (SELECT count(*) FROM sessions WHERE sessions.user_id = users.id),
+                (SELECT count(*) FROM sessions
+                 WHERE sessions.user_id = users.id AND replaced_by IS NULL),
                 EXISTS (SELECT 1 FROM failures WHERE failures.user_id = id AND locked)
          FROM users"
     };
@@ -298,8 +299,9 @@ impl Store {
     /// read it, and there may be a million.
     async fn session_lines(&self, after: i64, to: i64) -> Result<String, StoreError> {
         let lines: (Option<String>,) = sql(
-            "SELECT group_concat(printf('%d %s %s %d %d %d %s %s %s', user_id, hex(token), id,
-                        generation, created, last_seen, address, second_factor, device), char(10))
+            "SELECT group_concat(printf('%d %s %s %d %d %d %s %s %d %s', user_id, hex(token), id,
+                        generation, created, last_seen, address, second_factor, good_until, device),
+                    char(10))
              FROM sessions WHERE rowid > $1 AND rowid <= $2",
         )
         .bind(after)
@@ -413,7 +415,7 @@ fn enabled_user(line: &str) -> Result<User, StoreError> {
 fn session(line: &str) -> Result<SessionRecord, StoreError> {
     let name = line.split(' ').nth(2).unwrap_or_default();
     let unreadable = || StoreError::Unreadable(format!("the session {name:?}"));
-    let mut parts = line.splitn(9, ' ');
+    let mut parts = line.splitn(10, ' ');
     let mut part = || parts.next().ok_or_else(unreadable);
     Ok(SessionRecord {
         user: UserId(read_as(part()?)?),
@@ -424,6 +426,10 @@ fn session(line: &str) -> Result<SessionRecord, StoreError> {
         last_seen: Timestamp::from_millis(read_as(part()?)?),
         address: read_as::<IpAddr>(part()?)?,
         second_factor: FactorKind::from_stored(part()?),
+        // `printf` writes nothing as 0.
+        good_until: Some(read_as(part()?)?)
+            .filter(|&until| until != 0)
+            .map(Timestamp::from_millis),
         device: part()?.to_owned(),
     })
 }

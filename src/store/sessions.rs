@@ -34,6 +34,7 @@ type Row = (
     String,
     String,
     Option<String>,
+    Option<i64>,
 );
 
 /// What a session is read from, with its user. A macro, since a statement has to be one literal.
@@ -41,7 +42,7 @@ macro_rules! sessions_where {
     ($condition:literal) => {
         concat!(
             "SELECT users.id, name, role, email, disabled, users.generation, token, sessions.id,
-                    sessions.created, last_seen, address, device, second_factor
+                    sessions.created, last_seen, address, device, second_factor, good_until
              FROM sessions JOIN users ON users.id = user_id
                  AND users.generation = sessions.generation AND NOT disabled WHERE ",
             $condition
@@ -142,8 +143,8 @@ impl Store {
         .map(drop)
     }
 
-    /// Forgets sessions of a shared store that were begun before `created`, and those of `idle` that
-    /// were not seen on any node since `seen`.
+    /// Forgets sessions of a shared store that were begun before `created`, those that were replaced
+    /// and are no longer good, and those of `idle` that were not seen on any node since `seen`.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; nothing is changed then.
@@ -156,11 +157,12 @@ impl Store {
         let tokens: Vec<_> = idle.iter().map(|token| token.0.to_vec()).collect();
         sql("DELETE FROM sessions WHERE token IN (
                  SELECT token FROM sessions
-                 WHERE created <= $1 OR (token = ANY($2) AND last_seen <= $3)
+                 WHERE created <= $1 OR good_until <= $4 OR (token = ANY($2) AND last_seen <= $3)
                  LIMIT 1000 FOR UPDATE SKIP LOCKED)")
         .bind(created.millis())
         .bind(tokens)
         .bind(seen.millis())
+        .bind(self.clock.now().millis())
         .run(self.engine.writer())
         .await
         .map(drop)
@@ -170,7 +172,7 @@ impl Store {
 
 fn session(row: Row) -> Result<(SessionRecord, User), StoreError> {
     let (id, name, role, email, disabled, generation, token, public, created, last_seen, ..) = row;
-    let (.., address, device, second_factor) = row;
+    let (.., address, device, second_factor, good_until) = row;
     let unreadable = || StoreError::Unreadable(format!("the session {public:?}"));
     let user = user((id, name, role, email, disabled, generation))?;
     let record = SessionRecord {
@@ -183,6 +185,7 @@ fn session(row: Row) -> Result<(SessionRecord, User), StoreError> {
         address: read_as::<IpAddr>(&address)?,
         device,
         second_factor: second_factor.as_deref().and_then(FactorKind::from_stored),
+        good_until: good_until.map(Timestamp::from_millis),
     };
     Ok((record, user))
 }

@@ -31,6 +31,11 @@ const VERSIONS: &[Version] = &[
         "sign-ins",
         include_str!("migrations/sqlite/0004_sign_ins.sql"),
     ),
+    (
+        5,
+        "replaced",
+        include_str!("migrations/sqlite/0005_replaced.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

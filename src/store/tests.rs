@@ -11,8 +11,8 @@ use super::change::{
 use super::{Failures, Store, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
-    Action, Actor, Event, Generation, Guess, Role, SessionId, SessionRecord, TokenHash, UserId,
-    UserName,
+    Action, Actor, Credential, Event, Generation, Guess, Role, SessionId, SessionRecord, TokenHash,
+    UserId, UserName,
 };
 use crate::secret::{Secret, random_bytes};
 
@@ -50,6 +50,7 @@ fn session(user: UserId, generation: i64, token: u8) -> StartSession {
             address: "192.0.2.1".parse().unwrap(),
             device: "Firefox on Linux".to_owned(),
             second_factor: None,
+            good_until: None,
         },
         max_per_user: 3,
         replaces: None,
@@ -109,7 +110,108 @@ async fn the_oldest_session_over_the_limit_ends() {
     let mut fifth = session(ada, 1, 5);
     fifth.replaces = Some(TokenHash([3; 32]));
     let fifth = store.commit(fifth, event()).await.unwrap();
-    assert_eq!(fifth.outcome().ended, [TokenHash([3; 32])]);
+    assert!(fifth.outcome().ended.is_empty());
+    let until = fifth.outcome().replaced.first().map(|(token, _)| *token);
+    assert_eq!(until, Some(TokenHash([3; 32])));
+    // What was replaced takes nobody's place.
+    assert_eq!(kept_sessions(&store).await, 4);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_those_that_it_has_replaced() {
+    let (_folder, store, ada) = with_ada().await;
+    let replacing = |token: u8, old: u8| StartSession {
+        replaces: Some(TokenHash([old; 32])),
+        ..session(ada, 1, token)
+    };
+    // 4 <- 3 <- 2 <- 1 in one browser, and 9 in another.
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    store.commit(session(ada, 1, 9), event()).await.unwrap();
+    let mut first = None;
+    for (token, old) in [(2, 1), (3, 2), (4, 3)] {
+        let begun = store.commit(replacing(token, old), event()).await.unwrap();
+        let mut replaced = begun.outcome().replaced.clone();
+        replaced.sort_by_key(|(token, _)| token.0);
+        assert_eq!(replaced.len(), usize::from(token - 1));
+        // Signing in once more makes nothing good for longer.
+        let until = *first.get_or_insert(replaced[0].1);
+        assert_eq!(replaced[0].1, until);
+    }
+    for (ended, all) in [(9, 1), (2, 4)] {
+        let token = TokenHash([ended; 32]);
+        let gone = store.commit(EndSession { token }, event()).await.unwrap();
+        assert_eq!(gone.outcome().len(), all, "{ended}");
+    }
+    assert_eq!(kept_sessions(&store).await, 0);
+}
+
+#[tokio::test]
+async fn another_user_in_the_same_browser_ends_the_session_at_once() {
+    let (_folder, store, ada) = with_ada().await;
+    let bob = AddUser {
+        name: name("bob"),
+        role: Role::Operator,
+        email: None,
+        way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
+    };
+    let bob = store.commit(bob, event()).await.unwrap().into_outcome().id;
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    let mut his = session(bob, 1, 2);
+    his.replaces = Some(TokenHash([1; 32]));
+    let begun = store.commit(his, event()).await.unwrap();
+    assert_eq!(begun.outcome().ended, [TokenHash([1; 32])]);
+    assert!(begun.outcome().replaced.is_empty());
+}
+
+#[tokio::test]
+async fn a_replaced_session_acts_no_longer_than_it_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = Timestamp::from_millis(1_700_000_000_000);
+    let (clock, hand) = Clock::manual(start);
+    let store = Store::open(folder.path(), clock).await.unwrap();
+    let ada = AddUser {
+        name: name("ada"),
+        role: Role::Administrator,
+        email: None,
+        way_in: WayIn::Password(Secret::new("$argon2id$".to_owned())),
+    };
+    let ada = store.commit(ada, event()).await.unwrap().into_outcome().id;
+    store.commit(session(ada, 1, 1), event()).await.unwrap();
+    let mut second = session(ada, 1, 2);
+    second.replaces = Some(TokenHash([1; 32]));
+    store.commit(second, event()).await.unwrap();
+    let mut restored = Vec::new();
+    let take = |record: SessionRecord, _| restored.push((record.token, record.good_until));
+    store.each_session(take).await.unwrap();
+    restored.sort_by_key(|(token, _)| token.0);
+    let until = start.plus(super::change::GRACE);
+    assert_eq!(
+        restored,
+        [
+            (TokenHash([1; 32]), Some(until)),
+            (TokenHash([2; 32]), None)
+        ]
+    );
+    let link = |number: u8| AddSetupLink {
+        user: ada,
+        hash: [number; 32],
+        expires: start,
+    };
+    let by_the_first = || {
+        let actor = Actor::User {
+            name: name("ada"),
+            address: "192.0.2.1".parse().unwrap(),
+            credential: Credential::Session {
+                token: TokenHash([1; 32]),
+                last_seen: start,
+            },
+        };
+        Event::general(actor, Action::SetupLinkMade)
+    };
+    store.commit(link(1), by_the_first()).await.unwrap();
+    hand.advance(super::change::GRACE);
+    let late = store.commit(link(2), by_the_first()).await;
+    assert!(matches!(late, Err(StoreError::ActorEnded)));
 }
 
 #[tokio::test]

@@ -111,6 +111,40 @@ async fn whoever_logs_out_on_one_node_is_out_on_all() {
 }
 
 #[tokio::test]
+async fn a_replaced_token_is_good_for_some_seconds_on_every_node_and_ends_with_the_new_one() {
+    let cluster = Cluster::of(2).await;
+    let mut ada = cluster.nodes[0].person("ada", "operator").await;
+    let on = async |node: &Gateway, token: &str| status(node.port, token).await;
+    let both = async |token: &str| {
+        let [first, second] = cluster.nodes.as_slice() else {
+            panic!("two nodes")
+        };
+        (on(first, token).await, on(second, token).await)
+    };
+    for is_revoked in [false, true] {
+        let former = ada.token().to_owned();
+        assert_eq!(both(&former).await, (Some(200), Some(200)));
+        ada.through(&cluster.nodes[1]).sign_in().await;
+        let new = ada.token().to_owned();
+        assert_ne!(former, new);
+        // The first node hears of it from the store.
+        assert_eq!(both(&former).await, (Some(200), Some(200)));
+        assert_eq!(both(&new).await, (Some(200), Some(200)));
+        if is_revoked {
+            ada.submit(ACCOUNT, "/.portcullis/logout", &[]).await;
+            assert_eq!(both(&new).await, (Some(401), Some(401)));
+            assert_eq!(both(&former).await, (Some(401), Some(401)));
+        } else {
+            eventually("it is over on both", async || {
+                (both(&former).await == (Some(401), Some(401))).then_some(())
+            })
+            .await;
+            assert_eq!(both(&new).await, (Some(200), Some(200)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_changed_password_ends_everything_on_every_node() {
     let cluster = Cluster::of(3).await;
     let [first, second, third] = cluster.nodes.as_slice() else {

@@ -172,7 +172,8 @@ impl Taken {
             Step::Start(user, token, old, shown) => self.start(*user, *token, *old, *shown).await,
             Step::End(token) => {
                 let token = TokenHash(hash("token", *token));
-                self.told(EndSession { token }, u64::to_string).await
+                let ended = |ended: &Vec<TokenHash>| ended.len().to_string();
+                self.told(EndSession { token }, ended).await
             }
             Step::AddToken(number) => {
                 let change = AddToken {
@@ -297,6 +298,7 @@ impl Taken {
                 address: "192.0.2.1".parse().unwrap(),
                 device: "Firefox on Linux".to_owned(),
                 second_factor: None,
+                good_until: None,
             },
             max_per_user: 2,
             replaces: old.map(|old| TokenHash(hash("token", old))),
@@ -309,7 +311,9 @@ impl Taken {
         let ended = |admitted: &portcullis::store::change::Admitted| {
             let mut ended: Vec<_> = admitted.ended.iter().map(|token| token.0).collect();
             ended.sort_unstable();
-            format!("{ended:?}")
+            let mut replaced: Vec<_> = admitted.replaced.iter().map(|(token, _)| token.0).collect();
+            replaced.sort_unstable();
+            format!("{ended:?} {replaced:?}")
         };
         self.told(change, ended).await
     }

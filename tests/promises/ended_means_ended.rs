@@ -64,7 +64,7 @@ impl Scene {
         assert_eq!(hers.unwrap()["sessions"], 0);
     }
 
-    /// The old cookie opens nothing, and the browser is told to forget it.
+    /// The old cookie opens nothing. It is not deleted: the browser may have been given another.
     async fn is_dead(&self, cookie: &str) {
         let mut wire = self.gateway.connect().await;
         let page = wire.get("/echo?x=1", &[cookie, "Accept: text/html"]).await;
@@ -79,12 +79,9 @@ impl Scene {
             call.header("content-type"),
             Some("application/problem+json")
         );
+        assert_eq!(page.header("clear-site-data"), Some("\"cache\""));
         for answer in [page, call] {
-            assert_eq!(answer.header("clear-site-data"), Some("\"cache\""));
-            assert_eq!(
-                answer.header("set-cookie"),
-                Some("__Host-Http-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0")
-            );
+            assert_eq!(answer.header("set-cookie"), None);
         }
     }
 }

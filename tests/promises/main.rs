@@ -22,6 +22,7 @@ mod open;
 mod panels;
 mod race;
 mod reload;
+mod rotation;
 mod secret_files;
 mod the_command_line;
 mod the_end;

@@ -141,6 +141,7 @@ impl House {
             address: "192.0.2.1".parse().unwrap(),
             device: "curl".to_owned(),
             second_factor: Some(FactorKind::Totp),
+            good_until: None,
         };
         let start = StartSession {
             record: record.clone(),

@@ -130,8 +130,16 @@ async fn signing_in_again_takes_the_place_of_the_old_session() {
     assert_eq!((seen.status, seen.location()), (303, "/x"));
     assert_ne!(browser.jar, before);
     assert_eq!(house.sessions_of("ada").await.len(), 1);
-    browser.jar = before;
+    let after = std::mem::replace(&mut browser.jar, before);
+    assert_eq!(
+        browser.get(ACCOUNT).await.status,
+        200,
+        "it may be under way"
+    );
+    house.hand.advance(crate::store::change::GRACE);
     assert_eq!(browser.get(ACCOUNT).await.status, 303);
+    browser.jar = after;
+    assert_eq!(browser.get(ACCOUNT).await.status, 200);
 }
 
 #[tokio::test]
@@ -253,8 +261,8 @@ async fn one_session_is_ended_from_another() {
     assert_eq!(house.sessions_of("ada").await.len(), 1);
     let gone = there.get(ACCOUNT).await;
     assert_eq!(gone.status, 303);
-    assert_eq!(gone.headers["clear-site-data"], "\"cache\"");
-    assert!(there.jar.is_empty(), "the dead cookie is deleted");
+    // Not told to forget its cookie: it could have been given another since it asked.
+    assert!(!gone.headers.contains_key("set-cookie"));
     assert_eq!(here.submit(&page, &path, &[]).await.status, 404);
 }
 

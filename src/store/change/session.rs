@@ -1,6 +1,9 @@
 //! Changes of sessions.
 
+use std::time::Duration;
+
 use super::{Change, Desk, Proof};
+use crate::clock::Timestamp;
 use crate::model::{Event, SessionRecord, TokenHash};
 use crate::store::feed::Subject;
 use crate::store::statement::sql;
@@ -13,7 +16,8 @@ pub struct StartSession {
     pub record: SessionRecord,
     /// With more than these the oldest of the user end.
     pub max_per_user: usize,
-    /// The session that the browser showed when it signed in; it ends.
+    /// The session that the browser showed when it signed in. Another user's ends; one of this user stays
+    /// good for [`GRACE`], for the requests that the browser has sent already.
     pub replaces: Option<TokenHash>,
     /// SHA-256 of the cookie of the sign-in that was under way, and is over with this;
     /// [`StoreError::SignInOver`] when it is over already.
@@ -25,11 +29,17 @@ pub struct StartSession {
 /// A session was kept.
 #[derive(Debug)]
 pub struct Admitted {
-    /// Sessions that ended for it: the replaced one, and the oldest over the limit.
+    /// Sessions that ended for it: another user's in the same browser, and the oldest over the limit.
     pub ended: Vec<TokenHash>,
+    /// Those that it has replaced, and until when they are good.
+    pub replaced: Vec<(TokenHash, Timestamp)>,
 }
 
-/// Forgets one session. Harmless when it is gone already. Outcome: how many were kept of it.
+/// How long a replaced session stays good.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Forgets one session, with those that it has replaced or that replaced it: they are one sign-in to the
+/// person who ends it. Harmless when they are gone already. Outcome: the sessions that were there.
 #[derive(Debug)]
 pub struct EndSession {
     pub token: TokenHash,
@@ -39,7 +49,6 @@ impl Change for StartSession {
     type Outcome = Admitted;
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Admitted, StoreError> {
-        let doing = "keeping a session";
         if let Some(cookie) = &self.sign_in {
             desk.end_sign_in(cookie).await?;
         }
@@ -49,48 +58,113 @@ impl Change for StartSession {
             desk.record(&event).await?;
         }
         desk.end_the_row(self.record.user).await?;
-        let replaced: Vec<(Vec<u8>,)> = match self.replaces {
-            Some(token) => sql("DELETE FROM sessions WHERE token = $1 RETURNING token")
-                .bind(token.0.to_vec())
-                .all(desk.connection())
-                .await
-                .map_err(failed(doing))?,
-            None => Vec::new(),
-        };
-        let surplus: Vec<(Vec<u8>,)> =
-            sql("DELETE FROM sessions WHERE user_id = $1 AND token NOT IN (
-                 SELECT token FROM sessions WHERE user_id = $1
-                 ORDER BY token = $3 DESC, created DESC LIMIT $2)
-             RETURNING token")
-            .bind(self.record.user.0)
-            .bind(i64::try_from(self.max_per_user).unwrap_or(i64::MAX))
-            .bind(self.record.token.0.to_vec())
-            .all(desk.connection())
-            .await
-            .map_err(failed(doing))?;
-        let ended = replaced.into_iter().chain(surplus);
-        let ended: Vec<_> = ended
-            .filter_map(|(token,)| token.try_into().ok().map(TokenHash))
-            .collect();
+        let mut replaced = Vec::new();
+        let mut ended = Vec::new();
+        if let Some(token) = self.replaces {
+            replaced = replace(desk, token, &self.record).await?;
+            ended = end_of_another(desk, token, &self.record).await?;
+        }
+        ended.extend(end_surplus(desk, &self.record, self.max_per_user).await?);
         for token in &ended {
             desk.tell(&Subject::Session(*token)).await?;
         }
-        Ok(Admitted { ended })
+        for (token, until) in &replaced {
+            desk.tell(&Subject::Replaced(*token, *until)).await?;
+        }
+        Ok(Admitted { ended, replaced })
     }
 }
 
 impl Change for EndSession {
-    type Outcome = u64;
+    type Outcome = Vec<TokenHash>;
 
-    async fn apply(self, desk: &mut Desk<'_>) -> Result<u64, StoreError> {
-        let ended = sql("DELETE FROM sessions WHERE token = $1")
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<Vec<TokenHash>, StoreError> {
+        let ended: Vec<(Vec<u8>,)> =
+            sql("DELETE FROM sessions WHERE token = $1 OR replaced_by = $1
+                 OR token IN (SELECT replaced_by FROM sessions WHERE token = $1)
+                 OR replaced_by IN (SELECT replaced_by FROM sessions WHERE token = $1)
+             RETURNING token")
             .bind(self.token.0.as_slice())
-            .run(desk.connection())
+            .all(desk.connection())
             .await
             .map_err(failed("ending a session"))?;
-        desk.tell(&Subject::Session(self.token)).await?;
+        let ended = tokens(ended);
+        // Said also of one that is gone: a node may have missed that.
+        let others = ended.iter().filter(|token| **token != self.token);
+        for token in others.chain([&self.token]) {
+            desk.tell(&Subject::Session(*token)).await?;
+        }
         Ok(ended)
     }
+}
+
+/// Lets the replaced session of the same user end soon, and with it what that one has replaced.
+async fn replace(
+    desk: &mut Desk<'_>,
+    old: TokenHash,
+    new: &SessionRecord,
+) -> Result<Vec<(TokenHash, Timestamp)>, StoreError> {
+    let until = desk.now.plus(GRACE);
+    let rows: Vec<(Vec<u8>, i64)> = sql("UPDATE sessions
+         SET replaced_by = $3, good_until = CASE WHEN good_until < $4 THEN good_until ELSE $4 END
+         WHERE (token = $1 OR replaced_by = $1) AND user_id = $2 RETURNING token, good_until")
+    .bind(old.0.as_slice())
+    .bind(new.user.0)
+    .bind(new.token.0.as_slice())
+    .bind(until.millis())
+    .all(desk.connection())
+    .await
+    .map_err(failed("replacing a session"))?;
+    let replaced = rows.into_iter().filter_map(|(token, until)| {
+        let token = token.try_into().ok().map(TokenHash)?;
+        Some((token, Timestamp::from_millis(until)))
+    });
+    Ok(replaced.collect())
+}
+
+/// Ends the session of another user whose browser this is no longer.
+async fn end_of_another(
+    desk: &mut Desk<'_>,
+    old: TokenHash,
+    new: &SessionRecord,
+) -> Result<Vec<TokenHash>, StoreError> {
+    sql(
+        "DELETE FROM sessions WHERE (token = $1 OR replaced_by = $1) AND user_id <> $2
+         RETURNING token",
+    )
+    .bind(old.0.as_slice())
+    .bind(new.user.0)
+    .all(desk.connection())
+    .await
+    .map(tokens)
+    .map_err(failed("replacing a session"))
+}
+
+/// Ends the oldest sessions beyond `most`, with what they have replaced.
+async fn end_surplus(
+    desk: &mut Desk<'_>,
+    new: &SessionRecord,
+    most: usize,
+) -> Result<Vec<TokenHash>, StoreError> {
+    sql(
+        "DELETE FROM sessions WHERE user_id = $1 AND coalesce(replaced_by, token) NOT IN (
+             SELECT token FROM sessions WHERE user_id = $1 AND replaced_by IS NULL
+             ORDER BY token = $3 DESC, created DESC LIMIT $2)
+         RETURNING token",
+    )
+    .bind(new.user.0)
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
+    .bind(new.token.0.as_slice())
+    .all(desk.connection())
+    .await
+    .map(tokens)
+    .map_err(failed("keeping a session"))
+}
+
+fn tokens(rows: Vec<(Vec<u8>,)>) -> Vec<TokenHash> {
+    rows.into_iter()
+        .filter_map(|(token,)| token.try_into().ok().map(TokenHash))
+        .collect()
 }
 
 async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), StoreError> {
