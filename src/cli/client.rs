@@ -118,11 +118,13 @@ impl Client {
     }
 }
 
-/// A name as a segment of a path (RFC 3986 §2.3).
+/// A name as a segment of a path (RFC 3986 §2.3), which is never a dot segment.
 pub(super) fn segment(name: &str) -> String {
+    let is_dots = matches!(name, "." | "..");
     let mut segment = String::new();
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if is_unreserved && !is_dots {
             segment.push(char::from(byte));
         } else {
             segment.push_str(&format!("%{byte:02X}"));
@@ -275,6 +277,7 @@ mod tests {
     #[test]
     fn names_are_one_segment() {
         assert_eq!(segment("ada+x@a.b"), "ada%2Bx%40a.b");
+        assert_eq!(segment(".."), "%2E%2E");
         assert_eq!(segment("a/b?c#\u{e9}"), "a%2Fb%3Fc%23%C3%A9");
     }
 

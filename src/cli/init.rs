@@ -37,7 +37,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "DIR", default_value = "var")]
     data_dir: PathBuf,
     /// Who administers it
-    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = UserName::parse)]
+    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = UserName::parse_new)]
     admin: UserName,
     #[command(flatten)]
     form: Form,

@@ -340,7 +340,7 @@ pub(super) const CALLS: &[Call] = &[
 /// the open segment is decoded only after the call is found (GHSA-gx7w-56w6-g48x).
 ///
 /// # Errors
-/// 404 for a path that no call has, 405 for one that other methods have.
+/// 400 for a path with dot segments, 404 for one that no call has, 405 for one that other methods have.
 pub(super) fn find<'p>(
     method: &Method,
     path: &'p str,
@@ -351,6 +351,9 @@ pub(super) fn find<'p>(
     } else {
         method
     };
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(dot_segment());
+    }
     let mut allowed = Vec::new();
     for call in CALLS {
         let Some(open) = matches(call.path, path) else {
@@ -374,6 +377,14 @@ pub(super) fn find<'p>(
         Ok(allowed) => problem.header(ALLOW, allowed),
         Err(_) => problem,
     })
+}
+
+/// Most clients and proxies remove them (RFC 3986 §5.2.4), and then another call is named.
+fn dot_segment() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "dot segment in the path").detail(
+        "the path has a segment that is \".\" or \"..\", which clients remove before they send it; \
+         percent-encode a name that stands in a path (\"%2E%2E\")",
+    )
 }
 
 fn no_such_call() -> Problem {
@@ -427,7 +438,6 @@ mod tests {
             "//v1/users",
             "/v1//users",
             "/v1/users/ada/password-changed/",
-            "/v1/users/ada/password-changed/..",
             "/v1/users/ada/b/sessions",
             "/V1/users",
             "/v1/%75sers",
@@ -439,6 +449,26 @@ mod tests {
                 assert_eq!(status, Some(StatusCode::NOT_FOUND), "{method} {path}");
             }
         }
+    }
+
+    #[test]
+    fn a_dot_segment_names_no_call() {
+        for path in [
+            "/v1/users/../sessions",
+            "/v1/users/./sessions",
+            "/v1/users/ada/password-changed/..",
+            "/v1/users/..",
+            "/../v1/users",
+            "/./healthz",
+            "/v1/tokens/..",
+        ] {
+            for method in [Method::GET, Method::POST, Method::DELETE] {
+                let status = find(&method, path).err().map(|problem| problem.status());
+                assert_eq!(status, Some(StatusCode::BAD_REQUEST), "{method} {path}");
+            }
+        }
+        let encoded = find(&Method::DELETE, "/v1/users/%2E%2E/sessions").map(|(_, user)| user);
+        assert_eq!(encoded.ok(), Some(Some("%2E%2E")));
     }
 
     #[test]

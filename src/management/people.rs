@@ -25,7 +25,7 @@ pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, P
 pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response, Problem> {
     let actor = order.actor()?;
     let body = &mut order.body;
-    let name = body.parsed("name", UserName::parse);
+    let name = body.parsed("name", UserName::parse_new);
     let name = body.needed("name", name);
     let role = body.parsed("role", str::parse::<Role>);
     let role = body.needed("role", role);

@@ -88,10 +88,12 @@ fn described(name: &str, scopes: &[Scope], expires: Option<Timestamp>) -> Value 
 
 fn token_name(text: &str) -> Result<String, &'static str> {
     let possible = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(possible) {
-        Ok(text.to_owned())
-    } else {
+    if !(1..=64).contains(&text.len()) || !text.bytes().all(possible) {
         Err("the name of a token has 1 to 64 letters, digits, - _ . or @")
+    } else if text.starts_with(['-', '.']) {
+        Err("the name of a token does not begin with - or .")
+    } else {
+        Ok(text.to_owned())
     }
 }
 

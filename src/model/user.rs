@@ -9,7 +9,8 @@ use super::Generation;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub i64);
 
-/// A user's name in its one spelling: 1 to 64 of `a-z 0-9 . _ @ + -`.
+/// A user's name in its one spelling: 1 to 64 of `a-z 0-9 . _ @ + -`; a new one begins with a letter, a
+/// digit, `_`, `@` or `+`.
 ///
 /// Letters are lowered when it is read, and everything outside ASCII is refused, so that no two
 /// names look alike or are counted apart (CVE-2025-24806, CVE-2019-19844).
@@ -23,6 +24,10 @@ pub enum BadUserName {
     Length(usize),
     #[error("a user name can't contain {0:?}: letters a to z, digits and . _ @ + - are possible")]
     Character(char),
+    #[error(
+        "a user name can't begin with {0:?}: commands would take it for an option, or addresses for another path"
+    )]
+    First(char),
 }
 
 /// What a user may do in the gateway; panels' rules name roles too.
@@ -54,7 +59,20 @@ impl UserName {
     /// The longest name, in characters.
     pub const MAX_LENGTH: usize = 64;
 
-    /// Reads a name as typed. The only constructor.
+    /// Reads the name of a new account. A name that begins with `-` is an option to every command that
+    /// it is an argument of, and `.` and `..` are removed from a path before it is sent (RFC 3986
+    /// §5.2.4): `/v1/users/../sessions` names the sessions of all users.
+    ///
+    /// # Errors
+    /// [`BadUserName`], also for what [`Self::parse`] takes as the name of an older account.
+    pub fn parse_new(text: &str) -> Result<Self, BadUserName> {
+        match text.chars().next() {
+            Some(first @ ('-' | '.')) => Err(BadUserName::First(first)),
+            _ => Self::parse(text),
+        }
+    }
+
+    /// Reads the name of an account as typed.
     ///
     /// # Errors
     /// [`BadUserName`] names the length or the first character that is not possible.
@@ -143,7 +161,25 @@ mod tests {
             ("ada\u{200b}", BadUserName::Character('\u{200b}')),
             ("a/b", BadUserName::Character('/')),
         ] {
-            assert_eq!(UserName::parse(text), Err(fault), "{text:?}");
+            assert_eq!(UserName::parse(text), Err(fault.clone()), "{text:?}");
+            assert_eq!(UserName::parse_new(text), Err(fault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_name_is_neither_an_option_nor_a_step_in_a_path() {
+        for text in [".", "..", "...", ".ada", "-", "--yes", "-ada"] {
+            let first = text.chars().next().unwrap();
+            assert_eq!(
+                UserName::parse_new(text),
+                Err(BadUserName::First(first)),
+                "{text}"
+            );
+            // Accounts that have one can still be named, to be removed.
+            assert!(UserName::parse(text).is_ok(), "{text}");
+        }
+        for text in ["_svc", "@ada", "+49", "a..b", "a.", "a-"] {
+            assert!(UserName::parse_new(text).is_ok(), "{text}");
         }
     }
 }

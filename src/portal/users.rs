@@ -84,7 +84,7 @@ type Wrong = (Problem, Option<&'static str>);
 fn newcomer(form: &Form) -> Result<(UserName, Role, Option<String>), Wrong> {
     let plain = |problem: Problem| (problem, None);
     let name = form.required("user").map_err(plain)?;
-    let name = UserName::parse(name.expose().trim()).map_err(|fault| {
+    let name = UserName::parse_new(name.expose().trim()).map_err(|fault| {
         let text = sentence(&fault.to_string());
         (not_acceptable("user", text), Some("user"))
     })?;

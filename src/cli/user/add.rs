@@ -12,8 +12,8 @@ use crate::model::{Role, UserName};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Add {
-    /// 1 to 64 of a-z 0-9 . _ @ + -
-    #[arg(value_parser = UserName::parse)]
+    /// 1 to 64 of a-z 0-9 . _ @ + -, not beginning with . or -
+    #[arg(value_parser = UserName::parse_new)]
     name: UserName,
     /// administrator, manager or operator
     #[arg(long)]
