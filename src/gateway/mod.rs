@@ -8,6 +8,7 @@
 mod doors;
 mod ending;
 mod front;
+mod health;
 mod inspection;
 mod redirect;
 mod reload;
@@ -37,7 +38,7 @@ use crate::gate::{self, Asked, Permit, Verdict, Visit};
 use crate::model::TokenHash;
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
-use crate::session::Session;
+use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{AccessLog, Answers, Entry, Metrics};
 use crate::wire::{Body, Problem, RequestId, Response, negotiate};
@@ -51,7 +52,10 @@ struct House {
     access: AccessLog,
     metrics: Metrics,
     clock: Clock,
+    sessions: Sessions,
     tasks: Shutdown,
+    /// Begins with the first signal to end.
+    leaving: Shutdown,
 }
 
 /// What became of a request.
@@ -99,6 +103,9 @@ impl Door {
         let house = &self.house;
         let client = connection.client_of(&parts.headers);
         entry.tell(|line| line.client = Some(client));
+        if let Some(response) = house.health(parts) {
+            return Answered::of("health", response);
+        }
         let front = house.front.load_full();
         if connection.came_in_the_clear(&parts.headers) {
             return Answered::of("redirect", front.redirect.answer(parts));

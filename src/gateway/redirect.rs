@@ -1,4 +1,4 @@
-//! Sends browsers that came without TLS to the address with it. Nothing else is ever answered there.
+//! Sends browsers that came without TLS to the address with it. Beside health checks, nothing else is ever answered there.
 
 use std::sync::Arc;
 
@@ -73,8 +73,11 @@ pub(super) struct RedirectDoor(pub(super) Arc<House>);
 
 impl Handler for RedirectDoor {
     async fn handle(&self, _: Arc<Connection>, request: Request<Incoming>) -> Response {
-        let front = self.0.front.load();
-        front.redirect.answer(&request.into_parts().0)
+        let (parts, _body) = request.into_parts();
+        if let Some(response) = self.0.health(&parts) {
+            return response;
+        }
+        self.0.front.load().redirect.answer(&parts)
     }
 }
 

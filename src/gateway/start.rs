@@ -137,7 +137,7 @@ async fn serve(
     let open = Opening::default();
     let access = access_log(&config, &rooms.metrics)?;
     telemetry::count_panics(&rooms.metrics);
-    let house = Arc::new(House::new(&rooms, front, access, &tasks));
+    let house = Arc::new(House::new(&rooms, front, access, (&tasks, &open.leaving)));
     watch(&rooms, &entry.crowd, &house);
     open_office(&house, &rooms, tls_for_programs, &open, &mut handed)?;
     handed.are_all_taken()?;
@@ -191,7 +191,12 @@ fn keep_house(rooms: &Rooms, tasks: &Shutdown) {
 }
 
 impl House {
-    fn new(rooms: &Rooms, front: Front, access: AccessLog, tasks: &Shutdown) -> Self {
+    fn new(
+        rooms: &Rooms,
+        front: Front,
+        access: AccessLog,
+        (tasks, leaving): (&Shutdown, &Shutdown),
+    ) -> Self {
         Self {
             front: ArcSwap::from_pointee(front),
             portal: Portal::new(
@@ -212,7 +217,9 @@ impl House {
             access,
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
+            sessions: rooms.sessions.clone(),
             tasks: tasks.clone(),
+            leaving: leaving.clone(),
         }
     }
 

@@ -16,6 +16,7 @@ mod clocks;
 mod ended_means_ended;
 mod faults;
 mod flat_memory;
+mod health;
 mod kept;
 mod no_secret_is_told;
 mod open;
