@@ -11,10 +11,13 @@ use super::written::Section;
 pub struct Bounds {
     /// How long a connection to it may take to stand.
     pub connect: Duration,
-    /// How long it may take from the end of a request to the head of its answer.
+    /// How long it may take from the end of a request to the head of its answer, and how long it may
+    /// stand still in what it owes: an answer of known length, the reading of a request.
     pub answer: Duration,
     /// How long a client may send nothing of a body that it has begun.
     pub idle: Duration,
+    /// What a client sends of a body at the least, in bytes a second, while it is waited for.
+    pub min_body_rate: Option<u64>,
     /// The longest body of a request, in bytes.
     pub max_body: Option<u64>,
     /// Requests in progress at a time, open WebSockets included.
@@ -41,10 +44,14 @@ impl Bounds {
         let answer = time("answer_timeout", usual.answer);
         let idle = time("idle_timeout", usual.idle);
         let interval = time("health_interval", usual.health.interval);
-        let max_body = section.parsed("max_body", usual.max_body, report, |text| match text {
-            "" => Ok(None),
-            text => value::size(text).map(Some),
-        });
+        let mut size = |key, default| {
+            section.parsed(key, default, report, |text| match text {
+                "" => Ok(None),
+                text => value::size(text).map(Some),
+            })
+        };
+        let min_body_rate = size("min_body_rate", usual.min_body_rate);
+        let max_body = size("max_body", usual.max_body);
         let max_requests = section.number("max_requests", 0, &(0..=MOST), report);
         let path = section.parsed("health_path", usual.health.path, report, health_path);
         let failures = section.number("health_failures", FAILURES, &(1..=1000), report);
@@ -52,6 +59,7 @@ impl Bounds {
             connect,
             answer,
             idle,
+            min_body_rate,
             max_body,
             max_requests: Some(max_requests).filter(|most| *most > 0),
             health: Health {
@@ -69,6 +77,7 @@ impl Default for Bounds {
             connect: Duration::from_secs(10),
             answer: Duration::from_secs(60),
             idle: Duration::from_secs(30),
+            min_body_rate: Some(1024),
             max_body: None,
             max_requests: None,
             health: Health {

@@ -1,16 +1,18 @@
 //! Bodies in both directions: streamed as they come, with a clock on the client's, and cut when the
 //! session ends.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use super::condition::Place;
 use super::upstream::{Pool, RoundTrip};
@@ -25,11 +27,23 @@ use crate::session::{CutReason, Exchange, Session};
 pub enum ClientFault {
     /// Nothing more came of it.
     Silent,
+    /// It comes slower than it must.
+    Slow,
     /// It broke off, or was malformed.
     Broken,
     /// It is longer than the panel takes.
     TooLarge,
 }
+
+/// What is read of a body before a place at the panel is taken, in bytes: most forms are whole then.
+const GATHERED: usize = 64 * 1024;
+
+/// How long that is waited for where the length of the body is not known: it may be a stream that goes
+/// on only after the panel has answered.
+const BRIEFLY: Duration = Duration::from_millis(250);
+
+/// How long a body may come slowly before its rate counts.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The body of a request to a panel.
 #[derive(Debug)]
@@ -41,10 +55,28 @@ struct ClientBody {
     /// Runs only while the client is waited for.
     silence: Deadline,
     patience: Duration,
+    pace: Pace,
     /// What may still come, in bytes.
     left: u64,
+    /// The whole length, where the head says it.
+    length: Option<u64>,
+    /// What was read before there was a place at the panel, and the room that it takes.
+    ahead: BytesMut,
+    room: Option<OwnedSemaphorePermit>,
+    is_ended: bool,
     session: Option<Arc<Session>>,
     clock: Clock,
+}
+
+/// How fast a body comes while it is waited for.
+#[derive(Debug)]
+struct Pace {
+    /// In bytes a second.
+    least: u64,
+    grace: Duration,
+    came: u64,
+    waited: Duration,
+    waits_since: Option<Instant>,
 }
 
 /// The body of a panel's answer. Dropped before its end it takes the connection to the panel along.
@@ -67,12 +99,23 @@ impl RequestBody {
             return Self::empty();
         }
         Self(Some(Box::new(ClientBody {
-            incoming,
             silence: Deadline::default(),
             patience: bounds.idle,
+            pace: Pace {
+                least: bounds.min_body_rate.unwrap_or(0),
+                grace: bounds.idle.min(GRACE),
+                came: 0,
+                waited: Duration::ZERO,
+                waits_since: None,
+            },
+            length: incoming.size_hint().exact(),
+            ahead: BytesMut::new(),
+            room: None,
+            is_ended: false,
             left: bounds.max_body.unwrap_or(u64::MAX),
             session: session.cloned(),
             clock: clock.clone(),
+            incoming,
         })))
     }
 
@@ -83,9 +126,33 @@ impl RequestBody {
     /// How long it is, in bytes; `None` where that is not known before its end.
     pub(super) fn length(&self) -> Option<u64> {
         match &self.0 {
-            Some(body) => body.incoming.size_hint().exact(),
+            Some(body) => body.length,
             None => Some(0),
         }
+    }
+
+    /// Reads the first of it, so that a client who sends slowly takes no place at the panel; nothing
+    /// where there is no `room`, which bounds what all clients together may have read ahead.
+    ///
+    /// # Errors
+    /// How the client's body ended badly.
+    pub(super) async fn gather(&mut self, room: &Arc<Semaphore>) -> Result<(), ClientFault> {
+        let room = room.clone().try_acquire_owned();
+        let (Some(body), Ok(room)) = (&mut self.0, room) else {
+            return Ok(());
+        };
+        body.room = Some(room);
+        let is_known = body.length.is_some();
+        let gathering = poll_fn(|cx| body.poll_gather(cx));
+        if is_known {
+            return gathering.await;
+        }
+        timeout(BRIEFLY, gathering).await.unwrap_or(Ok(()))
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     /// More of it; `None` at its end.
@@ -102,10 +169,32 @@ impl RequestBody {
 
 impl ClientBody {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
+        if !self.ahead.is_empty() {
+            self.room = None;
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.ahead).freeze())));
+        }
+        if self.is_ended {
+            return Poll::Ready(None);
+        }
+        self.poll_more(cx)
+    }
+
+    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
+        while !self.is_ended && self.ahead.len() < GATHERED {
+            match ready!(self.poll_more(cx)) {
+                Some(data) => self.ahead.extend_from_slice(&data?),
+                None => self.is_ended = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ClientFault>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             if !self.silence.is_set() {
                 self.silence.set(self.patience);
             }
+            self.pace.waits();
             ready!(self.silence.poll_passed(cx));
             return Poll::Ready(Some(Err(ClientFault::Silent)));
         };
@@ -126,7 +215,27 @@ impl ClientBody {
     fn within_bounds(&mut self, data: Bytes) -> Result<Bytes, ClientFault> {
         let left = self.left.checked_sub(data.len() as u64);
         self.left = left.ok_or(ClientFault::TooLarge)?;
+        self.pace.comes(data.len())?;
         Ok(data)
+    }
+}
+
+impl Pace {
+    fn waits(&mut self) {
+        self.waits_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Looked at when something comes: until then there is the clock on silence.
+    fn comes(&mut self, count: usize) -> Result<(), ClientFault> {
+        self.came = self.came.saturating_add(count as u64);
+        if let Some(since) = self.waits_since.take() {
+            self.waited += since.elapsed();
+        }
+        let counted = self.waited.saturating_sub(self.grace).as_secs();
+        if self.came < self.least.saturating_mul(counted) {
+            return Err(ClientFault::Slow);
+        }
+        Ok(())
     }
 }
 

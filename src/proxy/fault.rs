@@ -40,6 +40,10 @@ pub enum ForwardError {
     TooLarge { limit: u64 },
     #[error("the client sent nothing more of its request for {seconds} seconds")]
     ClientSilent { seconds: u64 },
+    #[error(
+        "the client sent its request slower than the {rate} bytes a second that this panel waits for"
+    )]
+    ClientSlow { rate: u64 },
     #[error("the client broke off its request, or its body was malformed")]
     ClientBroken,
 }
@@ -113,7 +117,7 @@ impl ForwardError {
                     "what was sent is too large; this panel takes {limit} bytes at once"
                 ))
                 .field("limit", *limit),
-            Self::ClientSilent { .. } => {
+            Self::ClientSilent { .. } | Self::ClientSlow { .. } => {
                 self.of_client(StatusCode::REQUEST_TIMEOUT, "request too slow")
             }
             Self::ClientBroken => self.of_client(StatusCode::BAD_REQUEST, "bad request"),
@@ -175,6 +179,9 @@ pub(super) fn of_exchange(panel: &Panel, fault: UpstreamError) -> ForwardError {
     match fault {
         UpstreamError::Client(ClientFault::Silent) => ForwardError::ClientSilent {
             seconds: panel.bounds.idle.as_secs(),
+        },
+        UpstreamError::Client(ClientFault::Slow) => ForwardError::ClientSlow {
+            rate: panel.bounds.min_body_rate.unwrap_or_default(),
         },
         UpstreamError::Client(ClientFault::TooLarge) => ForwardError::TooLarge {
             limit: panel.bounds.max_body.unwrap_or(u64::MAX),

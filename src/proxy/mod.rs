@@ -22,6 +22,7 @@ use http::StatusCode;
 use http::request::Parts;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 pub use self::body::ClientFault;
 use self::body::{RequestBody, ResponseBody};
@@ -55,7 +56,12 @@ struct Way {
     upstream: Upstream,
     clock: Clock,
     tasks: Shutdown,
+    /// For the first of bodies whose requests have no place at the panel yet.
+    room: Arc<Semaphore>,
 }
+
+/// Bodies of one panel and worker of which so much is read ahead.
+const ROOM: usize = 128;
 
 /// One request on its way to the panel.
 struct Outbound<'a> {
@@ -74,6 +80,7 @@ impl Proxy {
             condition: known.condition.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
+            room: Arc::new(Semaphore::new(ROOM)),
         });
         Self {
             ways: ways.collect(),
@@ -121,6 +128,13 @@ impl Way {
         {
             return Err(ForwardError::TooLarge { limit });
         }
+        let mut body = RequestBody::of_client(body, bounds, exchange.session(), &self.clock);
+        if !body.is_empty() {
+            let gathered = exchange.until_cut(body.gather(&self.room)).await;
+            let gathered = gathered.map_err(ForwardError::Cut)?;
+            let of_client = |fault| fault::of_exchange(&self.panel, UpstreamError::Client(fault));
+            gathered.map_err(of_client)?;
+        }
         let place = self
             .condition
             .enter()
@@ -163,12 +177,10 @@ impl Way {
         &self,
         outbound: &Outbound<'_>,
         parts: &Parts,
-        body: Incoming,
+        body: RequestBody,
         exchange: Exchange,
         place: Place,
     ) -> Result<Response, ForwardError> {
-        let body =
-            RequestBody::of_client(body, &self.panel.bounds, exchange.session(), &self.clock);
         let request = request_head::build(outbound, parts).with(body, exchange.guard());
         let person = Person::of(&exchange, outbound.client);
         let sent = exchange

@@ -3,8 +3,12 @@
 //! Strict on purpose, in both directions: what two programs could read in two ways is refused, so
 //! that the next head is looked for exactly where everybody looks for it.
 
-/// Bytes of chunk extensions in one body.
-const EXTENSION_LIMIT: usize = 16 * 1024;
+/// Bytes of the extensions of one chunk, blanks included.
+const LINE_LIMIT: usize = 4 * 1024;
+/// Bytes of the extensions of all chunks of one body beside what its data allows.
+const EXTENSION_LIMIT: u64 = 64 * 1024;
+/// Bytes of extensions that each byte of data allows.
+const EXTENSIONS_PER_BYTE: u64 = 128;
 /// Bytes of trailer fields in one body.
 const TRAILER_LIMIT: usize = 16 * 1024;
 /// Digits of a chunk size: as many as fit into 64 bits.
@@ -24,7 +28,9 @@ pub enum FramingFault {
     #[error("a chunk is longer than its size says")]
     ChunkEnd,
     /// Extensions beyond what anybody needs.
-    #[error("the chunk extensions are larger than 16 KiB")]
+    #[error(
+        "the extensions of a chunk are larger than 4 KiB, or those of all chunks out of proportion"
+    )]
     Extensions,
     /// Trailer fields beyond what anybody needs.
     #[error("the trailer fields are larger than 16 KiB")]
@@ -50,7 +56,11 @@ pub struct Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chunks {
     at: At,
-    extensions: usize,
+    /// Of the chunk that is read.
+    line: usize,
+    /// Of all chunks so far.
+    spent: u64,
+    data: u64,
     trailers: usize,
 }
 
@@ -149,6 +159,7 @@ impl Chunks {
             let rest = bytes.get(framing..).unwrap_or_default();
             if let At::Data { left } = &mut self.at {
                 let data = skip(left, rest.len());
+                self.data = self.data.saturating_add(data as u64);
                 if *left == 0 {
                     self.at = At::DataEnd;
                 }
@@ -182,7 +193,10 @@ impl Chunks {
                 expect(byte, b'\n', At::Data { left: value }, FramingFault::LineEnd)
             }
             At::Data { .. } | At::Over => Ok(self.at),
-            At::DataEnd => expect(byte, b'\r', At::DataLineFeed, FramingFault::ChunkEnd),
+            At::DataEnd => {
+                self.line = 0;
+                expect(byte, b'\r', At::DataLineFeed, FramingFault::ChunkEnd)
+            }
             At::DataLineFeed => expect(byte, b'\n', At::default(), FramingFault::LineEnd),
             At::TrailerStart if byte == b'\r' => Ok(At::LastLineFeed),
             At::TrailerStart | At::Trailer => self.trailer(byte),
@@ -192,8 +206,10 @@ impl Chunks {
     }
 
     fn extension(&mut self, next: At) -> Result<At, FramingFault> {
-        self.extensions += 1;
-        if self.extensions > EXTENSION_LIMIT {
+        self.line += 1;
+        self.spent += 1;
+        let allowed = self.data.saturating_mul(EXTENSIONS_PER_BYTE);
+        if self.line > LINE_LIMIT || self.spent > allowed.saturating_add(EXTENSION_LIMIT) {
             return Err(FramingFault::Extensions);
         }
         Ok(next)
@@ -293,12 +309,33 @@ mod tests {
     }
 
     #[test]
-    fn extensions_and_trailers_are_limited_in_total() {
-        let one = format!("1;{}\r\na\r\n", "x".repeat(1000));
-        assert_eq!(
-            read(Framing::chunked(), one.repeat(17).as_bytes(), &[]),
-            Err(FramingFault::Extensions)
-        );
+    fn extensions_are_limited_by_the_line_and_in_proportion() {
+        let chunk = |extension: usize| format!("1;{}\r\na\r\n", "x".repeat(extension));
+        let end = |text: &str| Ok(Some(text.len()));
+        for (chunk, times) in [
+            (chunk(4000), 15),
+            (chunk(100), 5000),
+            ("1   \t \r\na\r\n".to_owned(), 5000),
+            (
+                format!("1000;{}\r\n{}\r\n", "x".repeat(4000), "a".repeat(4096)),
+                100,
+            ),
+        ] {
+            let text = chunk.repeat(times) + "0;x\r\n\r\n";
+            assert_eq!(read(Framing::chunked(), text.as_bytes(), &[7]), end(&text));
+        }
+        for text in [
+            chunk(5000),
+            chunk(4000).repeat(18),
+            format!("0;{}", "x".repeat(5000)),
+        ] {
+            let fault = Err(FramingFault::Extensions);
+            assert_eq!(read(Framing::chunked(), text.as_bytes(), &[]), fault);
+        }
+    }
+
+    #[test]
+    fn trailers_are_limited_in_total() {
         let many = format!("0\r\n{}", "A: b\r\n".repeat(4000));
         assert_eq!(
             read(Framing::chunked(), many.as_bytes(), &[]),

@@ -26,6 +26,8 @@ mod class_f;
 mod class_g;
 mod class_g_logs;
 mod class_h;
+mod connections;
 mod floods;
+mod real_servers;
 mod the_panels_origin;
 mod watched;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -105,7 +107,17 @@ async fn tcp(authority: &Authority, default: u16) -> io::Result<Guarded<TcpStrea
     let at = (authority.host(), authority.port_or(default));
     let stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
+    keep_alive(&stream)?;
     Ok(Guarded::new(stream))
+}
+
+/// A panel whose machine is gone is noticed within two minutes, in a tunnel or a stream too, where no
+/// clock runs while nothing is to be said.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15))?;
+    Ok(sockopt::set_tcp_keepcnt(stream, 4)?)
 }
 
 fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
