@@ -25,6 +25,7 @@ mod moving;
 mod people;
 mod same_state;
 mod start;
+mod stopped;
 mod store;
 mod storm;
 mod trial;

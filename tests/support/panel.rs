@@ -249,7 +249,8 @@ impl Panel {
             }
             "/ws" => {
                 let key = seen.all("sec-websocket-key").first()?.to_string();
-                websocket::serve(stream, &key, buffer).await
+                let record = |bytes: &[u8]| self.record.bytes.lock().unwrap().extend(bytes);
+                websocket::serve(stream, &key, buffer, record).await
             }
             path if path.starts_with("/odd-open/") => {
                 let name = path.replace("/odd-open/", "/odd/");

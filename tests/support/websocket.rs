@@ -59,14 +59,12 @@ impl WebSocket {
     }
 
     pub async fn say(&mut self, text: &str) {
-        let mask = [1, 2, 3, 4];
-        let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap()];
-        frame.extend_from_slice(&mask);
-        frame.extend(
-            text.bytes()
-                .zip(mask.iter().cycle())
-                .map(|(byte, mask)| byte ^ mask),
-        );
+        self.send(0x81, text.as_bytes()).await;
+    }
+
+    /// A short frame, whatever its first byte says.
+    pub async fn send(&mut self, first: u8, payload: &[u8]) {
+        let frame = client_frame(first, payload);
         // It may have been closed meanwhile: what is heard next tells.
         let _ = self.stream.write_all(&frame).await;
         let _ = self.stream.flush().await;
@@ -108,6 +106,14 @@ impl WebSocket {
         panic!("the tunnel ended");
     }
 
+    /// Forgets all that came and comes, until nothing has come for a while.
+    pub async fn drain(&mut self) {
+        self.buffer.clear();
+        let mut bytes = [0; 4096];
+        let quiet = Duration::from_millis(300);
+        while let Ok(Ok(1..)) = tokio::time::timeout(quiet, self.stream.read(&mut bytes)).await {}
+    }
+
     /// Reads to the end; the close frame that came, if one came.
     pub async fn hear_out(&mut self) -> Option<Message> {
         let mut farewell = None;
@@ -120,8 +126,13 @@ impl WebSocket {
     }
 }
 
-/// The server's side: answers the handshake, echoes text and ticks every 20 ms.
-pub async fn serve(stream: &mut TcpStream, key: &str, buffer: &mut Vec<u8>) -> Option<()> {
+/// The server's side: answers the handshake, echoes text and ticks every 20 ms. What comes is recorded.
+pub async fn serve(
+    stream: &mut TcpStream,
+    key: &str,
+    buffer: &mut Vec<u8>,
+    record: impl Fn(&[u8]),
+) -> Option<()> {
     let proof = STANDARD.encode(digest(
         &SHA1_FOR_LEGACY_USE_ONLY,
         format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes(),
@@ -141,7 +152,10 @@ pub async fn serve(stream: &mut TcpStream, key: &str, buffer: &mut Vec<u8>) -> O
         }
         tokio::select! {
             read = stream.read(&mut bytes) => match read {
-                Ok(count @ 1..) => buffer.extend_from_slice(&bytes[..count]),
+                Ok(count @ 1..) => {
+                    record(&bytes[..count]);
+                    buffer.extend_from_slice(&bytes[..count]);
+                }
                 _ => return None,
             },
             () = tokio::time::sleep(Duration::from_millis(20)) => {
@@ -149,6 +163,16 @@ pub async fn serve(stream: &mut TcpStream, key: &str, buffer: &mut Vec<u8>) -> O
             }
         }
     }
+}
+
+/// A short frame of a client, masked as the standard demands.
+pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [1, 2, 3, 4];
+    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
+    frame.extend_from_slice(&mask);
+    let masked = payload.iter().zip(mask.iter().cycle());
+    frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+    frame
 }
 
 fn text_frame(payload: &[u8]) -> Vec<u8> {
