@@ -52,6 +52,7 @@ fn without_any_of_its_steps_the_promise_is_broken() {
         LeftOut::CountingFromTheLatestBeat,
         LeftOut::Margin,
         LeftOut::LookingAtTheLease,
+        LeftOut::AskingBeforeEachByte,
         LeftOut::LoadingUnderTheFeed,
     ] {
         let ends = match left_out {

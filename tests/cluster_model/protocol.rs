@@ -19,6 +19,9 @@ pub(crate) const NODES: usize = 2;
 /// Whoever ends sessions is at the first node, and goes by its clock.
 const REVOKER: usize = 0;
 
+/// A node that lets requests pass and carries them.
+const CARRIER: usize = 1;
+
 /// Session 0 is there from the beginning; session 1 is begun with the password of generation 0.
 const SESSIONS: usize = 2;
 
@@ -32,6 +35,7 @@ pub(crate) enum LeftOut {
     CountingFromTheLatestBeat,
     Margin,
     LookingAtTheLease,
+    AskingBeforeEachByte,
     LoadingUnderTheFeed,
 }
 
@@ -107,6 +111,19 @@ pub(crate) struct State {
     waited_a_lease_out: bool,
     has_run_out: bool,
     sign_in_may_go_on: bool,
+    /// What the second node does for session 0 between the verdict and the bytes of it.
+    carrying: Carrying,
+}
+
+/// Where a request is that was let pass. A process that is stopped there, or waits for a connection, is
+/// one that takes its next step late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Carrying {
+    No,
+    /// It may still carry any number of bytes.
+    LetPass,
+    /// It has carried some after the answer.
+    CarriedLate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,6 +142,8 @@ pub(crate) enum Step {
     LookAtNodes,
     Commit(Entry),
     Answer,
+    LetPass,
+    Carry,
 }
 
 impl State {
@@ -149,8 +168,12 @@ impl State {
         }
     }
 
-    /// A request would be forwarded that begins after the answer.
+    /// A request would be forwarded that begins after the answer, or bytes were carried after it.
     fn breaks_the_promise(&self, left_out: LeftOut) -> bool {
+        self.carrying == Carrying::CarriedLate || self.would_forward_what_ended(left_out)
+    }
+
+    fn would_forward_what_ended(&self, left_out: LeftOut) -> bool {
         let mut all = (0..NODES).flat_map(|node| (0..SESSIONS).map(move |session| (node, session)));
         self.ending == Ending::Answered
             && all.any(|(node, session)| {
@@ -199,6 +222,24 @@ impl Protocol {
             if state.kept[session] && !it.table[session] {
                 steps.push(Step::ReadSession(node, u8::try_from(session).unwrap()));
             }
+        }
+    }
+
+    /// Bytes are of interest once the session that they belong to has ended.
+    fn carrying_steps(&self, state: &State, steps: &mut Vec<Step>) {
+        match state.carrying {
+            Carrying::No if state.forwards(CARRIER, 0, self.left_out) => steps.push(Step::LetPass),
+            Carrying::LetPass if state.ending == Ending::Answered => steps.push(Step::Carry),
+            _ => {}
+        }
+    }
+
+    /// Whoever carries asks what the verdict asked, at the moment at which it does.
+    fn carry(&self, state: &State) -> Carrying {
+        let asks = self.left_out != LeftOut::AskingBeforeEachByte;
+        match asks && !state.forwards(CARRIER, 0, self.left_out) {
+            true => Carrying::No,
+            false => Carrying::CarriedLate,
         }
     }
 
@@ -353,6 +394,7 @@ impl Model for Protocol {
             waited_a_lease_out: false,
             has_run_out: false,
             sign_in_may_go_on: true,
+            carrying: Carrying::No,
         }]
     }
 
@@ -377,6 +419,7 @@ impl Model for Protocol {
         if state.sign_in_may_go_on && self.ends == Entry::User {
             steps.push(Step::KeepSignIn);
         }
+        self.carrying_steps(state, steps);
         self.ending_steps(state, steps);
     }
 
@@ -424,6 +467,8 @@ impl Model for Protocol {
                 state.waited_a_lease_out = self.is_in_force(&state, awaited)?;
                 state.ending = Ending::Answered;
             }
+            Step::LetPass => state.carrying = Carrying::LetPass,
+            Step::Carry => state.carrying = self.carry(&state),
             step => self.renew(&mut state, step),
         }
         Some(state)
@@ -442,6 +487,12 @@ impl Model for Protocol {
                 |model: &Self, state: &State| {
                     let session = usize::from(model.ends == Entry::User);
                     state.forwards(1, session, model.left_out)
+                },
+            ),
+            Property::sometimes(
+                "a request was let pass before the end of its session and not carried after",
+                |_: &Self, state: &State| {
+                    state.ending == Ending::Answered && state.carrying == Carrying::LetPass
                 },
             ),
             Property::sometimes(
