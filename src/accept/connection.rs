@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client;
 use super::fault::HeadFault;
+use super::lease::{Carried, Lease};
 use crate::cancel::Cancel;
 use crate::config::TrustedProxies;
 
@@ -33,6 +34,12 @@ pub struct Connection {
     ended: AtomicU64,
     /// When the last exchange ended, in milliseconds since `opened`.
     quiet_since: AtomicU64,
+    /// What may still wait to be written was let pass under it.
+    carried: Mutex<Option<Carried>>,
+    /// There is something in `carried`.
+    has_carried: AtomicBool,
+    /// Streams have windows of their own: what waits in them is not seen at the socket.
+    has_streams: AtomicBool,
     /// The reader that waits for the exchange in progress to end.
     waiting: Mutex<Option<Waker>>,
 }
@@ -75,6 +82,9 @@ impl Connection {
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             quiet_since: AtomicU64::new(0),
+            carried: Mutex::new(None),
+            has_carried: AtomicBool::new(false),
+            has_streams: AtomicBool::new(false),
             waiting: Mutex::new(None),
         }
     }
@@ -107,6 +117,40 @@ impl Connection {
     /// itself.
     pub fn closer(&self) -> &Cancel {
         &self.closer
+    }
+
+    /// Something is carried on it from now on that was let pass under this lease. Where the process
+    /// stands still past its end, what may still wait to be written is thrown away with the connection.
+    pub fn carries_under(&self, lease: Arc<dyn Lease>) {
+        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came before may wait, too.
+        if carried.as_ref().is_none_or(Carried::may_go_out) {
+            *carried = Some(Carried::under(lease));
+            self.has_carried.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether what waits to be written may go out. `is_behind`: something waits at the socket.
+    pub(super) fn may_go_out(&self, is_behind: bool) -> bool {
+        if !self.has_carried.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        if carried.as_ref().is_none_or(Carried::may_go_out) {
+            return true;
+        }
+        if is_behind || self.has_streams.load(Ordering::Relaxed) {
+            return false;
+        }
+        // All of it went out before.
+        *carried = None;
+        self.has_carried.store(false, Ordering::Release);
+        true
+    }
+
+    /// It speaks HTTP/2.
+    pub(super) fn has_streams(&self) {
+        self.has_streams.store(true, Ordering::Relaxed);
     }
 
     /// What was wrong with the last head. The request that then appears is a stand-in, which is

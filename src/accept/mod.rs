@@ -21,6 +21,7 @@ mod head;
 mod head_check;
 mod http2_watch;
 mod introduction;
+mod lease;
 mod listen;
 mod pace;
 mod protocol;
@@ -50,6 +51,7 @@ pub use connection::Connection;
 pub use crowd::Crowd;
 pub use fault::HeadFault;
 pub use handed::Handed;
+pub use lease::Lease;
 pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group};
 
 use crate::config::{ProxyProtocol, TrustedProxies};

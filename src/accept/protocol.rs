@@ -111,6 +111,7 @@ where
     .serve_connection(TokioIo::new(io), answering);
     let idle = Some(service.clocks.idle_http2);
     service.connection.watch_quiet();
+    service.connection.has_streams();
     drive(conn, |conn| conn.graceful_shutdown(), &service, idle).await;
 }
 

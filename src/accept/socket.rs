@@ -25,6 +25,8 @@ pub(super) struct Socket {
     connection: Arc<Connection>,
     limit: Duration,
     stalled: Deadline,
+    /// The kernel has not taken all that was to be written.
+    is_behind: bool,
     /// Kept until the last byte, as a tunnel lives longer than what began it.
     _place: Place,
 }
@@ -73,6 +75,7 @@ impl Socket {
             connection,
             limit,
             stalled: Deadline::default(),
+            is_behind: false,
             _place: place,
         }
     }
@@ -92,12 +95,25 @@ impl Socket {
         }
     }
 
+    /// What was let pass before the process stood still does not go out after.
+    fn may_write(&self) -> io::Result<()> {
+        if self.connection.may_go_out(self.is_behind) {
+            return Ok(());
+        }
+        self.connection.closer().cancel();
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the process stood still for too long",
+        ))
+    }
+
     /// Looks at the clock when a write stands still.
     fn watched<T>(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.is_behind = polled.is_pending();
         if polled.is_ready() {
             self.stalled.clear();
             return polled;
@@ -164,6 +180,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
         let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -180,6 +197,7 @@ impl AsyncWrite for Socket {
         if let Some(count) = flattened(bufs, &mut small) {
             return self.poll_write(cx, small.get(..count).unwrap_or_default());
         }
+        self.may_write()?;
         let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),

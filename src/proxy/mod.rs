@@ -121,6 +121,9 @@ impl Way {
                 .map_err(ForwardError::Cut)?,
             None => Exchange::of_nobody(),
         };
+        if let Some(lease) = permit.session().and_then(|session| session.lease()) {
+            connection.carries_under(lease);
+        }
         let bounds = &self.panel.bounds;
         if let Some(limit) = bounds
             .max_body

@@ -24,6 +24,7 @@ use self::table::Holder;
 pub use self::table::Sessions;
 pub use self::token::Token;
 use self::trust::Trust;
+use crate::accept::Lease;
 use crate::clock::Timestamp;
 use crate::config::SessionLimits;
 use crate::model::{
@@ -192,6 +193,12 @@ impl Session {
                 last_seen: self.last_seen(),
             },
         }
+    }
+
+    /// The lease of this node, where it has one, under which everything of the session is carried.
+    pub fn lease(&self) -> Option<Arc<dyn Lease>> {
+        let trust = self.holder.trust();
+        trust.is_shared().then(|| trust.clone() as Arc<dyn Lease>)
     }
 
     /// From where the person signed in.

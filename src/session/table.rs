@@ -422,7 +422,7 @@ impl Holder {
         &self.seen
     }
 
-    pub(super) fn trust(&self) -> &Trust {
+    pub(super) fn trust(&self) -> &Arc<Trust> {
         &self.trust
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::support::cluster::{Cluster, local};
 use crate::support::http1::Wire;
+use crate::support::http2::head;
 use crate::support::network::{Road, Way};
 use crate::support::websocket::{HANDSHAKE, Message, WebSocket, client_frame};
 use crate::support::{eventually, soon};
@@ -364,5 +365,59 @@ async fn a_request_whose_kept_connection_was_closed_is_not_sent_again() {
         .await;
         let after = got.text().matches("/act").count();
         assert_eq!(after, before + 1, "sent again after the answer");
+    }
+}
+
+/// More than the kernel takes for a client that does not read.
+const LARGE: &str = "/blob?bytes=200000000";
+
+/// The browser reads slowly: what was let pass waits in the process, above the kernel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_slow_browser_is_thrown_away() {
+    let mut trial = Trial::of_two("").await;
+    for _ in 0..ROUNDS {
+        trial.she_comes_back().await;
+        let mut wire = trial.wire().await;
+        let cookie = trial.cookie();
+        wire.send(format!(
+            "GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(wire.try_head().await.unwrap().status, 200);
+        // Until the kernel takes no more.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        trial.stands_still().await;
+        let before = drain(&mut wire).await;
+        assert!(before > 100_000, "{before}");
+        trial.ends_hers(0).await;
+        trial.goes_on().await;
+        let late = drain(&mut wire).await;
+        assert_eq!(late, 0, "bytes after the answer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_window_of_a_stream_is_thrown_away() {
+    let mut trial = Trial::of_two("").await;
+    for _ in 0..ROUNDS {
+        trial.she_comes_back().await;
+        let connection = trial.cluster.nodes[STILL].connect_http2().await;
+        let cookie = format!("__Host-portcullis={}", trial.ada);
+        let (response, _) = connection
+            .begin(head("GET", LARGE, &[("cookie", &cookie)]), true)
+            .await;
+        let mut body = soon("an answer", response).await.unwrap().into_body();
+        let (mut taken, quiet) = (0, Duration::from_millis(500));
+        while let Ok(Some(Ok(data))) = tokio::time::timeout(quiet, body.data()).await {
+            taken += data.len();
+        }
+        assert!(taken > 60_000, "{taken}");
+        trial.stands_still().await;
+        trial.ends_hers(0).await;
+        body.flow_control().release_capacity(taken).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        trial.goes_on().await;
+        let late = soon("the end", body.data()).await;
+        assert!(!matches!(late, Some(Ok(_))), "{late:?}");
     }
 }
