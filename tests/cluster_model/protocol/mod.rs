@@ -5,7 +5,11 @@
 //! message that is late is a step that is taken late. So each step is taken at the store or at a node,
 //! in any order that the protocol allows.
 
+mod carrying;
+
 use stateright::{Model, Property};
+
+use carrying::Carrying;
 
 /// Ticks that the others wait.
 const LEASE: u8 = 3;
@@ -18,9 +22,6 @@ pub(crate) const NODES: usize = 2;
 
 /// Whoever ends sessions is at the first node, and goes by its clock.
 const REVOKER: usize = 0;
-
-/// A node that lets requests pass and carries them.
-const CARRIER: usize = 1;
 
 /// Session 0 is there from the beginning; session 1 is begun with the password of generation 0.
 const SESSIONS: usize = 2;
@@ -113,17 +114,6 @@ pub(crate) struct State {
     sign_in_may_go_on: bool,
     /// What the second node does for session 0 between the verdict and the bytes of it.
     carrying: Carrying,
-}
-
-/// Where a request is that was let pass. A process that is stopped there, or waits for a connection, is
-/// one that takes its next step late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Carrying {
-    No,
-    /// It may still carry any number of bytes.
-    LetPass,
-    /// It has carried some after the answer.
-    CarriedLate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,24 +212,6 @@ impl Protocol {
             if state.kept[session] && !it.table[session] {
                 steps.push(Step::ReadSession(node, u8::try_from(session).unwrap()));
             }
-        }
-    }
-
-    /// Bytes are of interest once the session that they belong to has ended.
-    fn carrying_steps(&self, state: &State, steps: &mut Vec<Step>) {
-        match state.carrying {
-            Carrying::No if state.forwards(CARRIER, 0, self.left_out) => steps.push(Step::LetPass),
-            Carrying::LetPass if state.ending == Ending::Answered => steps.push(Step::Carry),
-            _ => {}
-        }
-    }
-
-    /// Whoever carries asks what the verdict asked, at the moment at which it does.
-    fn carry(&self, state: &State) -> Carrying {
-        let asks = self.left_out != LeftOut::AskingBeforeEachByte;
-        match asks && !state.forwards(CARRIER, 0, self.left_out) {
-            true => Carrying::No,
-            false => Carrying::CarriedLate,
         }
     }
 
