@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::fault::Report;
-use super::host::ExternalUrl;
+use super::host::{ExternalUrl, PanelHost};
 use super::proxies::TrustedProxies;
 use super::schema::Asked;
 use super::value;
@@ -25,6 +25,9 @@ pub struct Gateway {
     pub proxies: TrustedProxies,
     /// What people type.
     pub external_url: ExternalUrl,
+    /// The host that the portal's pages have for themselves, in canonical form; `None`: they are on
+    /// every host.
+    pub portal_host: Option<String>,
     /// Database, keys, management socket.
     pub data_dir: PathBuf,
     /// Connections at a time; 0 for as many as there are open files for.
@@ -67,6 +70,18 @@ pub struct Tls {
 }
 
 impl Gateway {
+    /// Where the portal's pages are.
+    pub fn portal_url(&self) -> ExternalUrl {
+        let apart = self.portal_apart();
+        apart.unwrap_or_else(|| self.external_url.clone())
+    }
+
+    /// Where the portal's pages are, where that is a host of their own.
+    pub fn portal_apart(&self) -> Option<ExternalUrl> {
+        let host = self.portal_host.as_deref();
+        host.map(|host| self.external_url.at(host))
+    }
+
     /// Every address on which people reach it.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let plain = self.listen_plain.iter().filter_map(|plain| match plain {
@@ -93,6 +108,7 @@ impl Gateway {
         }
         let default = ExternalUrl::default();
         let external_url = section.parsed("external_url", default, report, ExternalUrl::parse);
+        let portal_host = section.parsed("portal_host", None, report, portal_host);
         let data_dir = section.parsed("data_dir", PathBuf::from("var"), report, value::path);
         let workers = match section.number("workers", 0, &(0..=MOST_WORKERS), report) {
             0 => std::thread::available_parallelism().map_or(1, NonZero::get),
@@ -114,6 +130,7 @@ impl Gateway {
             redirect_http,
             proxies,
             external_url,
+            portal_host,
             data_dir,
             workers,
             old_browsers,
@@ -201,6 +218,16 @@ fn plain_listeners(
         }
     });
     listed.unwrap_or_default()
+}
+
+fn portal_host(text: &str) -> Result<Option<String>, String> {
+    match PanelHost::parse(text)? {
+        PanelHost::External => Ok(None),
+        PanelHost::Named(host) => Ok(Some(host)),
+        PanelHost::Any => {
+            Err("the portal has one host; write its name, or \"\" for none".to_owned())
+        }
+    }
 }
 
 /// No address can be listened on twice.

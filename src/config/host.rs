@@ -51,6 +51,15 @@ impl ExternalUrl {
         })
     }
 
+    /// The same with another host.
+    pub(super) fn at(&self, host: &str) -> Self {
+        let port = self.authority.strip_prefix(&self.host).unwrap_or_default();
+        Self {
+            host: host.to_owned(),
+            authority: format!("{host}{port}"),
+        }
+    }
+
     /// The host in lower case, without the port; IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host

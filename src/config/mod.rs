@@ -122,7 +122,9 @@ impl Config {
             management: old.management.clone(),
             log: old.log,
             // Who has which host was judged with the new address of the gateway.
-            panels: match self.gateway.external_url == old.gateway.external_url {
+            panels: match self.gateway.portal_url() == old.gateway.portal_url()
+                && self.gateway.external_url == old.gateway.external_url
+            {
                 true => self.panels.clone(),
                 false => old.panels.clone(),
             },
@@ -171,8 +173,7 @@ impl Config {
         let log = Log::understand(file.section("log", report), report);
         let management = file.section("management", report);
         let management = Management::understand(management, &gateway, report);
-        let host = gateway.external_url.host();
-        let panels = Panel::understand_all(&mut file, host, report);
+        let panels = Panel::understand_all(&mut file, &gateway, report);
         file.finish(report);
         Some(Self {
             gateway,

@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use super::bounds::Bounds;
 use super::fault::Report;
+use super::gateway::Gateway;
 use super::host::{PanelHost, Upstream};
 use super::rule::{self, Rule};
 use super::value;
@@ -21,6 +22,10 @@ pub struct Panel {
     pub upstream: Upstream,
     /// The authorities that the certificate of an `https` upstream may be from; else the public ones.
     pub upstream_ca: Option<PathBuf>,
+    /// The portal's pages are on its host too.
+    pub shares_origin: bool,
+    /// Workers of it may have the whole host as their scope.
+    pub service_workers: bool,
     pub bounds: Bounds,
     pub identity: IdentityHeaders,
     /// First match wins; without a match any signed-in user may pass.
@@ -39,10 +44,11 @@ impl Panel {
     /// The panels of the file. `None` goes with a fault.
     pub(super) fn understand_all(
         file: &mut Section<'_>,
-        external_host: &str,
+        gateway: &Gateway,
         report: &mut Report<'_>,
     ) -> Option<Vec<Arc<Self>>> {
         const KEY: &str = "panel";
+        let external_host = gateway.external_url.host();
         let sections = file.sections(KEY, KEY, report);
         if !file.has(KEY) || file.is_empty_list(KEY) {
             report.fault_of_file(
@@ -54,7 +60,7 @@ impl Panel {
         for section in sections {
             let name = section.span_of("name");
             let host = section.span_of("host");
-            let Some(panel) = Self::understand(section, report) else {
+            let Some(panel) = Self::understand(section, gateway, report) else {
                 continue;
             };
             if panels.iter().any(|other| other.name == panel.name) {
@@ -72,12 +78,24 @@ impl Panel {
                 );
                 report.fault(&host, text);
             }
+            let portal_host = gateway.portal_host.as_deref().unwrap_or_default();
+            if panel.host != PanelHost::Any && panel.host.is_for(portal_host, external_host) {
+                report.fault(
+                    &host,
+                    format!("host: {portal_host} is portal_host, which no panel can share"),
+                );
+            }
             panels.push(Arc::new(panel));
         }
         (!panels.is_empty()).then_some(panels)
     }
 
-    fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
+    fn understand(
+        mut section: Section<'_>,
+        gateway: &Gateway,
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
+        let shares_origin = gateway.portal_host.is_none();
         let name = section.parsed("name", "panel".to_owned(), report, panel_name);
         let host = section.parsed("host", PanelHost::External, report, PanelHost::parse);
         let upstream = upstream(&mut section, report);
@@ -97,6 +115,14 @@ impl Panel {
             "vault" => Err("\"vault\" is not built yet; \"pass\" is possible".to_owned()),
             other => Err(format!("{other:?} is not possible; \"pass\" is")),
         });
+        let service_workers = section.flag("service_workers", false, report);
+        if service_workers && shares_origin {
+            report.fault(
+                &section.span_of("service_workers"),
+                "service_workers: a worker of this panel would stand before the portal's login page; \
+                 give the portal a host of its own first ([gateway] portal_host)",
+            );
+        }
         let bounds = Bounds::understand(&mut section, report);
         let identity = section.section("identity", report);
         let identity = IdentityHeaders::understand(identity, report);
@@ -113,6 +139,8 @@ impl Panel {
             host,
             upstream: upstream?,
             upstream_ca,
+            shares_origin,
+            service_workers,
             bounds,
             identity,
             rules,

@@ -345,6 +345,45 @@ fn legal_but_unsafe_is_a_warning() {
 }
 
 #[test]
+fn the_portal_shares_its_host_with_no_panel() {
+    let panel = "[[panel]]\nupstream = \"http://127.0.0.1:1\"\n";
+    let gateway = |host: &str| format!("[gateway]\nportal_host = \"{host}\"\n");
+    let workers = format!("{panel}service_workers = true\n");
+    for (text, part) in [
+        (
+            format!("{}{panel}", gateway("localhost")),
+            "no panel can share",
+        ),
+        (
+            format!("{}{panel}host = \"p.example\"", gateway("P.example")),
+            "no panel can share",
+        ),
+        (
+            format!("{}{panel}", gateway("*")),
+            "the portal has one host",
+        ),
+        (
+            format!("{}{panel}", gateway("p.example:1")),
+            "without its port",
+        ),
+        (
+            format!("{}{panel}", gateway("https://p.example")),
+            "portal_host",
+        ),
+        (workers.clone(), "portal_host"),
+    ] {
+        assert_fault(&text, part);
+    }
+    let apart = parse(&format!("{}{workers}", gateway("p.example"))).unwrap();
+    assert_eq!(
+        apart.gateway.portal_url().to_string(),
+        "https://p.example:8443"
+    );
+    let any = format!("{}{panel}host = \"*\"", gateway("localhost"));
+    assert!(parse(&any).is_ok(), "a panel for any other host");
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_fault() {
     let faults = Config::load(Path::new("no/such.toml")).unwrap_err();
     assert!(

@@ -4,6 +4,7 @@
 //! [`Verdict`]. It has no side effects and does no I/O. Only a [`Permit`], which only this room can
 //! make, opens the way to a panel (promise 1). What cannot be decided is refused.
 
+mod apart;
 mod path;
 mod permit;
 mod refusal;
@@ -25,7 +26,7 @@ pub use self::target::{Host, Target};
 use self::visit::Open;
 pub use self::visit::Visit;
 use crate::clock::Timestamp;
-use crate::config::{Panel, PanelHost};
+use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::model::TokenHash;
 use crate::session::Sessions;
 use crate::wire::Problem;
@@ -38,6 +39,8 @@ const PORTAL: &str = "/.portcullis";
 pub struct Gate {
     /// The host of `external_url`.
     external_host: String,
+    /// Where the portal's pages are, where they have a host of their own.
+    portal: Option<ExternalUrl>,
     panels: Vec<Arc<Panel>>,
     sessions: Sessions,
 }
@@ -73,9 +76,17 @@ impl Gate {
     pub fn new(external_host: &str, panels: Vec<Arc<Panel>>, sessions: Sessions) -> Self {
         Self {
             external_host: external_host.to_owned(),
+            portal: None,
             panels,
             sessions,
         }
+    }
+
+    /// With the portal's pages on a host of their own, where there is one.
+    #[must_use]
+    pub fn with_portal_at(mut self, portal: Option<ExternalUrl>) -> Self {
+        self.portal = portal;
+        self
     }
 
     /// Judges one request.
@@ -99,8 +110,12 @@ impl Gate {
         asked: Asked,
     ) -> Result<Verdict, Problem> {
         let host = target.host().canonical();
-        let panel = self.panel_of(host);
-        if panel.is_none() && host != self.external_host {
+        let at_portal = self
+            .portal
+            .as_ref()
+            .is_some_and(|portal| portal.host() == host);
+        let panel = self.panel_of(host).filter(|_| !at_portal);
+        if panel.is_none() && host != self.external_host && !at_portal {
             return Err(unknown_host());
         }
         let (visit, open) = Visit::recognise(client, headers, &self.sessions, now);
@@ -111,7 +126,13 @@ impl Gate {
             Some(Open::Untold) => return Err(untold()),
             Some(Open::Unknown(_)) | None => {}
         }
+        if at_portal && !target.is_websocket() {
+            return Ok(Verdict::Portal(visit));
+        }
         if target.path().may_lie_below(PORTAL) {
+            if let Some(portal) = self.portal.as_ref().filter(|_| !is_file(target.path())) {
+                return Err(apart::pages_elsewhere(portal));
+            }
             return if is_plainly_portal(target.path()) && !target.is_websocket() {
                 Ok(Verdict::Portal(visit))
             } else {
@@ -122,7 +143,11 @@ impl Gate {
         if target.is_websocket() {
             check_origin(&target, headers)?;
         }
-        ask(panel.clone(), target, visit, now)
+        apart::check_worker(&target, headers, panel)?;
+        match (ask(panel.clone(), target, visit, now)?, &self.portal) {
+            (Verdict::SignIn(..), Some(portal)) => Err(apart::sign_in_elsewhere(portal)),
+            (verdict, _) => Ok(verdict),
+        }
     }
 
     /// A panel that names the host comes before one for any.
@@ -163,6 +188,11 @@ fn ask(
 /// The portal's own paths have one spelling.
 fn is_plainly_portal(path: &Path) -> bool {
     path.is_canonical() && path::lies_below(path.as_str(), PORTAL, false)
+}
+
+/// The files of the portal's pages, which refusals show on every host.
+fn is_file(path: &Path) -> bool {
+    path.is_canonical() && path::lies_below(path.as_str(), "/.portcullis/assets", false)
 }
 
 /// A browser sends the cookie also with a WebSocket handshake that another site asked for, and no

@@ -1,5 +1,6 @@
 //! Verdicts by table: session table and rules in, verdict out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use http::{Method, Request};
 use super::{Asked, Gate, SignIn, Verdict};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{
-    Allow, Bounds, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream,
+    Allow, Bounds, Config, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream,
 };
 use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
 use crate::session::{Sessions, Token};
@@ -42,6 +43,8 @@ impl Porch {
             host: PanelHost::External,
             upstream: Upstream::Http(Authority::parse("127.0.0.1:1").unwrap()),
             upstream_ca: None,
+            shares_origin: true,
+            service_workers: false,
             bounds: Bounds::default(),
             identity: IdentityHeaders {
                 user: None,
@@ -267,6 +270,66 @@ fn each_host_has_its_panel_and_its_rules() {
         assert_eq!(porch.verdict(known), signed_in, "{host}");
         assert_eq!(porch.verdict(ask("/.portcullis/login")), portal, "{host}");
     }
+}
+
+#[test]
+fn a_portal_with_a_host_of_its_own_is_there_alone() {
+    let mut porch = Porch::new();
+    let text = "[gateway]\nexternal_url = \"https://panel.example\"\nportal_host = \"Gate.example\"\n\
+                [[panel]]\nupstream = \"http://127.0.0.1:1\"";
+    let config = Config::parse(text, Path::new("p.toml")).unwrap();
+    let portal = config.gateway.portal_apart();
+    porch.gate = porch.gate.with_portal_at(portal);
+    let cookie = porch.sign_in(Role::Operator);
+    for (host, path, verdict) in [
+        ("gate.example", "/.portcullis/login", "portal"),
+        ("GATE.example.:8443", "/", "portal"),
+        ("gate.example", "/page", "portal"),
+        ("panel.example", "/.portcullis/login", "403"),
+        ("panel.example", "/.portcullis/users/ada", "403"),
+        ("panel.example", "/.portcullis", "403"),
+        ("panel.example", "/.portcullis/assets/x.css", "portal"),
+        ("panel.example", "/.portcullis/assets/../login", "400"),
+        ("panel.example", "/.portcullis/assetsx", "403"),
+        ("panel.example", "/static/a", "pass nobody"),
+        ("panel.example", "/page", "401"),
+        ("second.example", "/.portcullis/login", "403"),
+        ("third.example", "/.portcullis/login", "421"),
+    ] {
+        let ask = Request::get(path).header("host", host);
+        assert_eq!(porch.verdict(ask), verdict, "{host}{path}");
+    }
+    let known = get("/page").header("cookie", cookie);
+    assert_eq!(porch.verdict(known), "pass ada");
+}
+
+#[test]
+fn a_worker_whose_scope_could_reach_the_portal_is_refused() {
+    let mut porch = Porch::new();
+    let worker = |path| get(path).header("service-worker", "script");
+    for (path, verdict) in [
+        ("/sw.js", "403"),
+        ("/sw.js?x=/a/", "403"),
+        ("/static/sw.js", "pass nobody"),
+        ("/app/sw.js", "sign in"),
+        ("/.portcullis/sw.js", "portal"),
+    ] {
+        assert_eq!(porch.verdict(worker(path)), verdict, "{path}");
+    }
+    let other_way = get("/sw.js").header("sec-fetch-dest", "serviceworker");
+    assert_eq!(porch.verdict(other_way), "403");
+    assert_eq!(
+        porch.verdict(get("/sw.js")),
+        "sign in",
+        "a script as any other"
+    );
+    let panel = Panel {
+        service_workers: true,
+        shares_origin: false,
+        ..Panel::clone(&porch.gate.panels[0])
+    };
+    porch.gate.panels[0] = Arc::new(panel);
+    assert_eq!(porch.verdict(worker("/sw.js")), "sign in");
 }
 
 #[test]

@@ -56,8 +56,9 @@ impl Front {
         let answers = answers.map(|panel| (panel.clone(), metrics.answers_of(&panel.name)));
         Self {
             answers: answers.collect(),
-            gate: Gate::new(external.host(), configured, sessions.clone()),
-            redirect: Redirect::new(external.clone(), &config.panels),
+            gate: Gate::new(external.host(), configured, sessions.clone())
+                .with_portal_at(config.gateway.portal_apart()),
+            redirect: Redirect::new(&config.gateway, &config.panels),
             panels,
         }
     }

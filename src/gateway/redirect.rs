@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::House;
 use crate::accept::{Connection, Handler};
-use crate::config::{ExternalUrl, Panel, PanelHost};
+use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
 use crate::wire::{Body, Response};
 
@@ -17,19 +17,19 @@ use crate::wire::{Body, Response};
 #[derive(Debug, Clone)]
 pub(super) struct Redirect {
     external: ExternalUrl,
-    /// Panels' hosts of their own, in canonical form.
+    /// Hosts of their own that panels and the portal have, in canonical form.
     hosts: Vec<String>,
 }
 
 impl Redirect {
-    pub(super) fn new(external: ExternalUrl, panels: &[Arc<Panel>]) -> Self {
+    pub(super) fn new(gateway: &Gateway, panels: &[Arc<Panel>]) -> Self {
         let named = panels.iter().filter_map(|panel| match &panel.host {
             PanelHost::Named(host) => Some(host.clone()),
             PanelHost::External | PanelHost::Any => None,
         });
         Self {
-            external,
-            hosts: named.collect(),
+            external: gateway.external_url.clone(),
+            hosts: named.chain(gateway.portal_host.clone()).collect(),
         }
     }
 
@@ -93,7 +93,7 @@ mod tests {
         let text = "gateway.external_url = \"https://a.example:8443\"\n\
                     [[panel]]\nhost = \"b.example\"\nupstream = \"http://127.0.0.1:1\"\n";
         let config = Config::parse(text, Path::new("p.toml")).unwrap();
-        let redirect = Redirect::new(config.gateway.external_url.clone(), &config.panels);
+        let redirect = Redirect::new(&config.gateway, &config.panels);
         for (host, origin) in [
             ("B.example.:80", "https://b.example:8443"),
             ("a.example", "https://a.example:8443"),

@@ -446,7 +446,11 @@ pub(super) fn hosts(config: &Config) -> Vec<&str> {
         PanelHost::External | PanelHost::Any => None,
     });
     let external = config.gateway.external_url.host();
-    std::iter::once(external).chain(named).collect()
+    let portal = config.gateway.portal_host.as_deref();
+    std::iter::once(external)
+        .chain(portal)
+        .chain(named)
+        .collect()
 }
 
 /// TLS for people, and for programs.

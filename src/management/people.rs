@@ -151,7 +151,7 @@ impl Verbs {
 
     fn setup_url(&self, link: &SetupLink) -> String {
         let path = format!("/.portcullis/setup?token={}", link.token.expose());
-        self.config.now().gateway.external_url.join(&path)
+        self.config.now().gateway.portal_url().join(&path)
     }
 }
 

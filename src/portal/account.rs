@@ -19,7 +19,7 @@ use crate::revoke::RevokeError;
 use crate::session::Session;
 use crate::store::StoreError;
 use crate::users::UsersError;
-use crate::wire::Problem;
+use crate::wire::{Problem, Response};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
     let session = asked.session(&desk)?;
@@ -27,6 +27,11 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
     let facts = Facts::read(&desk, session).await?;
     let document = facts.draw(&desk, done.map(Done::sentence), None);
     Ok(page::answer(StatusCode::OK, document))
+}
+
+/// The start page of a host that is the portal's alone.
+pub(super) async fn at_home() -> Response {
+    see_other(step::ACCOUNT)
 }
 
 /// Ends one of the person's own sessions.

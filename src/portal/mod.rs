@@ -102,7 +102,7 @@ impl Portal {
             sessions,
             cluster,
             form_key: FormKey::new(form_key),
-            origin: config.now().gateway.external_url.to_string(),
+            origin: config.now().gateway.portal_url().to_string(),
             config: config.clone(),
             clock,
             metrics,
@@ -165,6 +165,7 @@ impl Desk {
 
 fn routes(desk: Arc<Desk>) -> Router {
     Router::new()
+        .route("/", get(account::at_home))
         .route("/.portcullis/setup", get(setup::show).post(setup::post))
         .route("/.portcullis/login", get(login::show).post(login::post))
         .route(

@@ -242,7 +242,7 @@ impl Said {
         let path = format!("/.portcullis/setup?token={}", link.token.expose());
         Self {
             notice: Some(done),
-            setup_url: Some(desk.config.now().gateway.external_url.join(&path)),
+            setup_url: Some(desk.config.now().gateway.portal_url().join(&path)),
             ..Self::default()
         }
     }

@@ -8,6 +8,7 @@ mod body;
 mod condition;
 mod fault;
 mod guarded;
+mod origin_head;
 mod panels;
 mod request_head;
 mod response_head;

@@ -5,7 +5,7 @@ use http::header::{CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use super::Outbound;
+use super::{Outbound, origin_head};
 use crate::config::Upstream;
 use crate::wire::{Authority, cookie, header};
 
@@ -19,6 +19,7 @@ pub(super) fn clean(mut head: Parts, outbound: &Outbound<'_>) -> Parts {
     }
     strip_hop_by_hop(&mut head.headers);
     protect_cookies(&mut head.headers, &outbound.panel.name);
+    origin_head::guard(&mut head.headers, outbound);
     let location = head.headers.get(LOCATION);
     if let Some(outside) = location.and_then(|location| to_outside(location, outbound)) {
         head.headers.insert(LOCATION, outside);

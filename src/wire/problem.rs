@@ -84,6 +84,11 @@ impl Problem {
         self.rest.reference.as_deref()
     }
 
+    /// A member of the document that is a text.
+    pub fn text_of(&self, name: &str) -> Option<&str> {
+        self.rest.fields.get(name)?.as_str()
+    }
+
     /// The header fields that belong to the answer, whatever its form.
     pub fn headers(&self) -> &HeaderMap {
         &self.rest.headers

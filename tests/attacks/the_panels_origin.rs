@@ -134,3 +134,41 @@ async fn a_file_of_a_page_is_given_as_what_it_is() {
     let silent = asks(&ilse, "GET", &path(".css"), "X-Nothing: to-say", "").await;
     assert_eq!(silent.status, 403);
 }
+
+/// What a panel says of the origin that it shares with the portal.
+const ORIGIN_WIDE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/javascript\r\n\
+    Service-Worker-Allowed: /\r\nservice-worker-allowed: /.portcullis/\r\n\
+    NEL: {\"report_to\":\"x\",\"max_age\":1,\"success_fraction\":1}\r\n\
+    Report-To: {\"group\":\"x\",\"max_age\":1,\"endpoints\":[{\"url\":\"https://evil.example\"}]}\r\n\
+    Cross-Origin-Opener-Policy: same-origin\r\nVary: Accept\r\nContent-Length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn a_panel_says_nothing_of_the_whole_origin() {
+    let arena = Turn::next().await;
+    let ilka = arena.person("ilka").await;
+    arena.panel.answers_at("/worker.js", ORIGIN_WIDE);
+    arena.panel.answers_oddly("worker.js", ORIGIN_WIDE);
+    let cookie = ilka.cookie();
+    for (path, vary) in [
+        ("/worker.js", &["Accept", "Service-Worker"][..]),
+        ("/odd/worker.js", &["Accept"]),
+    ] {
+        let answer = ilka.connect().await.get(path, &[&cookie]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        for name in ["service-worker-allowed", "nel", "report-to"] {
+            assert_eq!(answer.header(name), None, "{path}: {name}");
+        }
+        let opener = answer.all("cross-origin-opener-policy");
+        assert_eq!(opener, ["same-origin-allow-popups"], "{path}");
+        assert_eq!(answer.all("vary"), vary, "{path}");
+    }
+    for (field, path, status) in [
+        ("Service-Worker: script", "/worker.js", 403),
+        ("Sec-Fetch-Dest: serviceworker", "/worker.js", 403),
+        ("Service-Worker: script", "/odd/worker.js", 200),
+        ("Sec-Fetch-Dest: worker", "/worker.js", 200),
+    ] {
+        let answer = ilka.connect().await.get(path, &[&cookie, field]).await;
+        assert_eq!(answer.status, status, "{field} {path}");
+    }
+}

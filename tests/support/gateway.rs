@@ -219,7 +219,8 @@ upstream = "{upstream}"
                 .try_request("GET", "/.portcullis/login", &["Accept: text/html"], b"")
                 .await
         });
-        assert_eq!(answers.await.status, 200);
+        // Where the portal has a host of its own, its pages are closed on this one.
+        assert!([200, 403].contains(&answers.await.status));
     }
 
     /// Ends it as a power failure would.

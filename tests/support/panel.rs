@@ -55,6 +55,7 @@ struct Record {
     connections: Mutex<usize>,
     open: Mutex<usize>,
     odd: Mutex<HashMap<String, Vec<u8>>>,
+    pages: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 impl Panel {
@@ -112,6 +113,21 @@ impl Panel {
     pub fn answers_oddly(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let mut odd = self.record.odd.lock().unwrap();
         odd.insert(format!("/odd/{name}"), bytes.as_ref().to_vec());
+    }
+
+    /// Answers at a path with this content; `fields` are lines of the head.
+    pub fn has_page(&self, path: &str, fields: &str, content: &str) {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n",
+            content.len()
+        );
+        self.answers_at(path, head + content);
+    }
+
+    /// Answers at a path byte for byte.
+    pub fn answers_at(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let mut pages = self.record.pages.lock().unwrap();
+        pages.insert(path.to_owned(), bytes.as_ref().to_vec());
     }
 
     async fn serve(self, mut stream: TcpStream) {
@@ -233,6 +249,10 @@ impl Panel {
     ) -> Option<()> {
         let target = seen.request_line().split(' ').nth(1)?.to_owned();
         let path = target.split('?').next()?;
+        let page = self.record.pages.lock().unwrap().get(path).cloned();
+        if let Some(page) = page {
+            return stream.write_all(&page).await.ok();
+        }
         match path {
             "/events" => events(stream).await,
             "/poll" => until_closed(stream).await,

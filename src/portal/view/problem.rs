@@ -24,12 +24,16 @@ pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
                     "Give it to the people who run this gateway: it leads them to the cause."
                 }
             }
-            p class="act" { (ways_on(problem.status())) }
+            p class="act" { (ways_on(problem)) }
         },
     })
 }
 
-fn ways_on(status: StatusCode) -> Markup {
+fn ways_on(problem: &Problem) -> Markup {
+    let status = problem.status();
+    if let Some(portal) = problem.text_of("portal") {
+        return html! { a class="button" href=(portal) { "To the gateway's pages" } };
+    }
     match status {
         StatusCode::UNAUTHORIZED => {
             html! { a class="button" href="/.portcullis/login" { "Sign in" } }
