@@ -74,9 +74,10 @@ impl Restore {
             return output::document(&json!({ "restored": file, "kept": kept }));
         }
         output::line(&format!(
-            "{} is restored.{} Every session is ended and every set-up link is dead; passwords, \
-             accounts, recovery codes and tokens are those of the backup: see that none is back that \
-             was removed or used since.",
+            "{} is restored.{} Every session is ended, and every set-up link, recovery code and management \
+             token is dead, as it may have been used or removed since: make new tokens with portcullis \
+             token add. Accounts, passwords and apps are those of the backup: see that no account is \
+             back that was removed since.",
             self.file.display(),
             kept.map_or_else(String::new, |kept| format!(
                 " What was there before is kept in {kept}."

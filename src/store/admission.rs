@@ -88,7 +88,8 @@ impl Store {
 
     async fn admit_link(&self, work: &mut Work, hash: &[u8; 32]) -> Result<(), StoreError> {
         let found: Option<(i64,)> = sql("SELECT expires FROM setup_links
-             JOIN users ON id = user_id AND NOT disabled WHERE hash = $1 AND expires > $2")
+             JOIN users ON id = user_id AND users.generation = setup_links.generation AND NOT disabled
+             WHERE hash = $1 AND expires > $2")
         .bind(hash.as_slice())
         .bind(self.clock.now().millis())
         .maybe(work)

@@ -107,26 +107,28 @@ const TABLES: &[Table] = &[
     ),
     table!(
         "setup_links",
-        "hash, user_id, expires",
+        "hash, user_id, expires, generation",
         "hash",
-        "$1, $2, $3",
-        [Bytes, Integer, Integer]
+        "$1, $2, $3, $4",
+        [Bytes, Integer, Integer, Integer]
     ),
     table!(
         "sessions",
-        "token, id, user_id, generation, created, last_seen, address, device, second_factor",
+        "token, id, user_id, generation, created, last_seen, address, device, second_factor, good_until, replaced_by",
         "token",
-        "$1, $2, $3, $4, $5, $6, $7, $8, $9",
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
         [
-            Bytes, Text, Integer, Integer, Integer, Integer, Text, Text, Text
+            Bytes, Text, Integer, Integer, Integer, Integer, Text, Text, Text, Integer, Bytes
         ]
     ),
     table!(
         "tokens",
-        "name, hash, scopes, expires, created",
+        "name, hash, scopes, expires, created, networks, last_used, former_hash, former_ends, announced",
         "hash",
-        "$1, $2, $3, $4, $5",
-        [Text, Bytes, Text, Integer, Integer]
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
+        [
+            Text, Bytes, Text, Integer, Integer, Text, Integer, Bytes, Integer, Flag
+        ]
     ),
     table!(
         "audit",
@@ -148,6 +150,13 @@ const TABLES: &[Table] = &[
         "seq",
         "$1, $2, $3",
         [Integer, Integer, Text]
+    ),
+    table!(
+        "ended_sessions",
+        "seq, token, reason",
+        "seq",
+        "$1, $2, $3",
+        [Integer, Bytes, Text]
     ),
     table!(
         "failures",
@@ -247,6 +256,8 @@ async fn copy_all(
         "SELECT setval(pg_get_serial_sequence('audit', 'seq'), (SELECT max(seq) FROM audit))",
         "SELECT setval(pg_get_serial_sequence('past_passwords', 'seq'),
                        (SELECT max(seq) FROM past_passwords))",
+        "SELECT setval(pg_get_serial_sequence('ended_sessions', 'seq'),
+                       (SELECT max(seq) FROM ended_sessions))",
     ] {
         sql(statement).run(&mut work).await.map_err(failed(doing))?;
     }

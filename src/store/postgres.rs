@@ -22,6 +22,11 @@ const VERSIONS: &[Version] = &[
         "replaced",
         include_str!("migrations/postgres/0002_replaced.sql"),
     ),
+    (
+        3,
+        "authority",
+        include_str!("migrations/postgres/0003_authority.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

@@ -178,9 +178,12 @@ impl Store {
     /// The link of this hash, while it is alive.
     pub async fn setup_link(&self, hash: &[u8; 32]) -> Result<Option<SetupLink>, StoreError> {
         type Row = (i64, String, String, Option<String>, bool, i64, i64);
-        let row: Option<Row> = sql("SELECT id, name, role, email, disabled, generation, expires
+        let row: Option<Row> = sql(
+            "SELECT id, name, role, email, disabled, users.generation, expires
              FROM users JOIN setup_links ON setup_links.user_id = id
-             WHERE hash = $1 AND expires > $2 AND NOT disabled")
+                 AND setup_links.generation = users.generation
+             WHERE hash = $1 AND expires > $2 AND NOT disabled",
+        )
         .bind(hash.as_slice())
         .bind(self.clock.now().millis())
         .maybe(&self.engine)

@@ -36,6 +36,11 @@ const VERSIONS: &[Version] = &[
         "replaced",
         include_str!("migrations/sqlite/0005_replaced.sql"),
     ),
+    (
+        6,
+        "authority",
+        include_str!("migrations/sqlite/0006_authority.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

@@ -13,6 +13,7 @@
 mod support;
 
 mod any_node;
+mod authority;
 mod clocks;
 mod cuts;
 mod disk;

@@ -4,7 +4,7 @@
 //! A credential is ended here in the store alone. The table of this node still has the session, as it
 //! does for a request that passed the head before the end was committed.
 
-use super::browser::{Browser, House, PASSWORD, Seen};
+use super::browser::{Browser, House, PASSWORD, Seen, twice};
 use super::journeys::set_up;
 use crate::model::{Action, Actor, Event, Role};
 use crate::store::change::{EndSession, RaiseGeneration};
@@ -187,4 +187,23 @@ async fn a_half_sign_in_that_is_over_becomes_no_session() {
         .await;
     assert!(leads_to_login(&seen), "{seen:?}");
     assert_eq!(state(&house).await, before);
+}
+#[tokio::test]
+async fn a_link_that_is_over_sets_no_password() {
+    let house = House::new().await;
+    let link = house.invite("ada", Role::Operator).await;
+    let mut browser = house.browser();
+    let page = browser.get(&link).await;
+    let user = house.user("ada").await.id;
+    house
+        .store
+        .commit(RaiseGeneration { user }, event())
+        .await
+        .map(drop)
+        .unwrap();
+    let before = house.store.people().await.unwrap();
+    let seen = browser.submit(&page, &link, &twice(PASSWORD)).await;
+    assert_eq!(seen.status, 404, "{seen:?}");
+    let after = house.store.people().await.unwrap();
+    assert_eq!(format!("{after:?}"), format!("{before:?}"));
 }

@@ -9,8 +9,9 @@ use crate::store::{StoreError, failed};
 /// Seconds of one step of a time-based code (RFC 6238 §4.1).
 const STEP: u64 = 30;
 
-/// Ends every session, and makes every set-up link dead: what was ended or used after the backup was
-/// made must not live again (promise 2).
+/// Ends everything that may have been ended or used after a backup was made, which must not live again
+/// (promise 2): sessions, half sign-ins, set-up links, codes of apps, recovery codes and management
+/// tokens.
 #[derive(Debug)]
 pub struct BeginAgain;
 
@@ -36,7 +37,8 @@ impl Change for BeginAnew {
             .await
             .map_err(failed("beginning the feed anew"))?;
         match self.ends_everything {
-            true => BeginAgain.apply(desk).await,
+            // Tokens stay: they are the operator's, who is told, and with them a panel ends sessions.
+            true => end_what_may_be_over(desk).await,
             false => Ok(()),
         }
     }
@@ -46,20 +48,34 @@ impl Change for BeginAgain {
     type Outcome = ();
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        RaiseEveryGeneration.apply(desk).await?;
-        // Codes of apps up to this moment may have been used since.
-        let step = i64::try_from(desk.now.unix_seconds() / STEP).unwrap_or(i64::MAX);
-        sql("UPDATE totp_factors SET last_step = $1 WHERE last_step < $1")
-            .bind(step)
+        end_what_may_be_over(desk).await?;
+        sql("DELETE FROM tokens")
             .run(desk.connection())
             .await
-            .map_err(failed("spending codes"))?;
-        for statement in ["DELETE FROM setup_links", "DELETE FROM sign_ins"] {
-            sql(statement)
-                .run(desk.connection())
-                .await
-                .map_err(failed("ending what was under way"))?;
-        }
-        Ok(())
+            .map(drop)
+            .map_err(failed("spending tokens"))
     }
+}
+
+/// Ends what people hold: a store that has forgotten something may not know that it is over.
+async fn end_what_may_be_over(desk: &mut Desk<'_>) -> Result<(), StoreError> {
+    RaiseEveryGeneration.apply(desk).await?;
+    // Codes of apps up to this moment may have been used since.
+    let step = i64::try_from(desk.now.unix_seconds() / STEP).unwrap_or(i64::MAX);
+    sql("UPDATE totp_factors SET last_step = $1 WHERE last_step < $1")
+        .bind(step)
+        .run(desk.connection())
+        .await
+        .map_err(failed("spending codes"))?;
+    for statement in [
+        "DELETE FROM recovery_codes",
+        "DELETE FROM setup_links",
+        "DELETE FROM sign_ins",
+    ] {
+        sql(statement)
+            .run(desk.connection())
+            .await
+            .map_err(failed("ending what was under way"))?;
+    }
+    Ok(())
 }

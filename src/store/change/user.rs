@@ -26,8 +26,8 @@ pub enum WayIn {
     Password(Secret<String>),
 }
 
-/// Adds a one-time link; an older one of the same user is dead from then on. Failed sign-ins are
-/// forgotten.
+/// Adds a one-time link; an older one of the same user is dead from then on, and this one with the
+/// next that the user's generation is raised. Failed sign-ins are forgotten. [`StoreError::NoSuchUser`].
 #[derive(Debug)]
 pub struct AddSetupLink {
     pub user: UserId,
@@ -124,9 +124,11 @@ impl Change for AddSetupLink {
     type Outcome = ();
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
-        sql(
-            "INSERT INTO setup_links (hash, user_id, expires) VALUES ($1, $2, $3)
-             ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, expires = excluded.expires",
+        let added = sql(
+            "INSERT INTO setup_links (hash, user_id, expires, generation)
+             SELECT $1, id, $3, generation FROM users WHERE id = $2
+             ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, expires = excluded.expires,
+                 generation = excluded.generation",
         )
         .bind(self.hash.as_slice())
         .bind(self.user.0)
@@ -134,6 +136,9 @@ impl Change for AddSetupLink {
         .run(desk.connection())
         .await
         .map_err(failed("adding a set-up link"))?;
+        if added != 1 {
+            return Err(StoreError::NoSuchUser);
+        }
         desk.forget_failures(self.user).await
     }
 }
@@ -144,14 +149,16 @@ impl Change for SetPassword {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let doing = "setting a password";
         if let Some(hash) = self.link {
-            let spent =
-                sql("DELETE FROM setup_links WHERE hash = $1 AND user_id = $2 AND expires > $3")
-                    .bind(hash.as_slice())
-                    .bind(self.user.0)
-                    .bind(desk.now.millis())
-                    .run(desk.connection())
-                    .await
-                    .map_err(failed(doing))?;
+            let spent = sql(
+                "DELETE FROM setup_links WHERE hash = $1 AND user_id = $2 AND expires > $3
+                     AND generation = (SELECT generation FROM users WHERE id = $2)",
+            )
+            .bind(hash.as_slice())
+            .bind(self.user.0)
+            .bind(desk.now.millis())
+            .run(desk.connection())
+            .await
+            .map_err(failed(doing))?;
             if spent != 1 {
                 return Err(StoreError::LinkSpent);
             }
