@@ -24,7 +24,7 @@ pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, sign_in};
 pub use self::target::{Host, Target};
 use self::visit::Open;
-pub use self::visit::Visit;
+pub use self::visit::{SessionCookie, Visit};
 use crate::clock::Timestamp;
 use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::model::TokenHash;
@@ -59,8 +59,8 @@ pub enum Verdict {
     /// Another node may know the session that was shown: it is to be brought from the store, and the
     /// gate asked again.
     Unknown(TokenHash),
-    /// It goes nowhere.
-    Refuse(Problem),
+    /// It goes nowhere; with the visitor, where the request was read that far.
+    Refuse(Problem, Option<Visit>),
 }
 
 /// What the store was asked about before.
@@ -95,10 +95,8 @@ impl Gate {
             return Verdict::AboutServer;
         }
         match Target::read(parts) {
-            Ok(target) => self
-                .judge(target, &parts.headers, (client, now), asked)
-                .unwrap_or_else(Verdict::Refuse),
-            Err(problem) => Verdict::Refuse(problem),
+            Ok(target) => self.judge(target, &parts.headers, (client, now), asked),
+            Err(problem) => Verdict::Refuse(problem, None),
         }
     }
 
@@ -108,7 +106,7 @@ impl Gate {
         headers: &HeaderMap,
         (client, now): (IpAddr, Timestamp),
         asked: Asked,
-    ) -> Result<Verdict, Problem> {
+    ) -> Verdict {
         let host = target.host().canonical();
         let at_portal = self
             .portal
@@ -116,37 +114,44 @@ impl Gate {
             .is_some_and(|portal| portal.host() == host);
         let panel = self.panel_of(host).filter(|_| !at_portal);
         if panel.is_none() && host != self.external_host && !at_portal {
-            return Err(unknown_host());
+            return Verdict::Refuse(unknown_host(), None);
         }
         let (visit, open) = Visit::recognise(client, headers, &self.sessions, now);
         match open {
             Some(Open::Unknown(token)) if asked == Asked::Nothing => {
-                return Ok(Verdict::Unknown(token));
+                return Verdict::Unknown(token);
             }
-            Some(Open::Untold) => return Err(untold()),
+            Some(Open::Untold) => return Verdict::Refuse(untold(), Some(visit)),
             Some(Open::Unknown(_)) | None => {}
         }
         if at_portal && !target.is_websocket() {
-            return Ok(Verdict::Portal(visit));
+            return Verdict::Portal(visit);
         }
         if target.path().may_lie_below(PORTAL) {
             if let Some(portal) = self.portal.as_ref().filter(|_| !is_file(target.path())) {
-                return Err(apart::pages_elsewhere(portal));
+                return Verdict::Refuse(apart::pages_elsewhere(portal), Some(visit));
             }
             return if is_plainly_portal(target.path()) && !target.is_websocket() {
-                Ok(Verdict::Portal(visit))
+                Verdict::Portal(visit)
             } else {
-                Err(no_such_page())
+                Verdict::Refuse(no_such_page(), Some(visit))
             };
         }
-        let panel = panel.ok_or_else(unknown_host)?;
-        if target.is_websocket() {
-            check_origin(&target, headers)?;
+        let Some(panel) = panel else {
+            return Verdict::Refuse(unknown_host(), Some(visit));
+        };
+        let checked = match target.is_websocket() {
+            true => check_origin(&target, headers),
+            false => Ok(()),
+        };
+        if let Err(problem) = checked.and_then(|()| apart::check_worker(&target, headers, panel)) {
+            return Verdict::Refuse(problem, Some(visit));
         }
-        apart::check_worker(&target, headers, panel)?;
-        match (ask(panel.clone(), target, visit, now)?, &self.portal) {
-            (Verdict::SignIn(..), Some(portal)) => Err(apart::sign_in_elsewhere(portal)),
-            (verdict, _) => Ok(verdict),
+        match (ask(panel.clone(), target, visit, now), &self.portal) {
+            (Verdict::SignIn(_, _, visit), Some(portal)) => {
+                Verdict::Refuse(apart::sign_in_elsewhere(portal), Some(visit))
+            }
+            (verdict, _) => verdict,
         }
     }
 
@@ -161,28 +166,23 @@ impl Gate {
     }
 }
 
-fn ask(
-    panel: Arc<Panel>,
-    target: Target,
-    visit: Visit,
-    now: Timestamp,
-) -> Result<Verdict, Problem> {
+fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdict {
     let asked = rules::requirement(&panel.rules, target.method(), target.path());
     if asked.anyone {
         // Who has a session is named to the panel here too, and the exchange ends with it.
-        return Ok(Verdict::Pass(Permit::new(panel, target, visit.session)));
+        return Verdict::Pass(Permit::new(panel, target, visit.session));
     }
     let Some(session) = visit.session.clone() else {
-        return Ok(Verdict::SignIn(SignIn::NoSession, target, visit));
+        return Verdict::SignIn(SignIn::NoSession, target, visit);
     };
     if !asked.roles.contains(session.user().role) {
-        return Err(not_for_this_role());
+        return Verdict::Refuse(not_for_this_role(), Some(visit));
     }
     let recent = |within| now.since(session.created()) < within;
     if !asked.reauthenticate.is_none_or(recent) {
-        return Ok(Verdict::SignIn(SignIn::TooLongAgo, target, visit));
+        return Verdict::SignIn(SignIn::TooLongAgo, target, visit);
     }
-    Ok(Verdict::Pass(Permit::new(panel, target, Some(session))))
+    Verdict::Pass(Permit::new(panel, target, Some(session)))
 }
 
 /// The portal's own paths have one spelling.

@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::target::Target;
+use super::visit::{SessionCookie, Visit};
 use crate::wire::{Body, NextPath, Problem, Response, cookie, negotiate};
 
 /// Why a person has to sign in.
@@ -16,14 +17,27 @@ pub enum SignIn {
     TooLongAgo,
 }
 
+impl SignIn {
+    /// In a word, for the log.
+    pub fn cause(self, visit: &Visit) -> &'static str {
+        match (self, visit.cookie) {
+            (Self::TooLongAgo, _) => "too-long-ago",
+            (Self::NoSession, SessionCookie::Missing | SessionCookie::Live) => "no-session",
+            (Self::NoSession, SessionCookie::Ended) => "session-ended",
+            (Self::NoSession, SessionCookie::Malformed) => "malformed-cookie",
+            (Self::NoSession, SessionCookie::Conflict) => "two-session-cookies",
+        }
+    }
+}
+
 /// 303 to the login page for a navigation, else 401. The cookie stays, also one that opens nothing: this
 /// request may have been sent with a former token, and the browser may have been given another since.
-pub fn sign_in(why: SignIn, target: &Target, parts: &Parts, stale_cookie: bool) -> Response {
+pub fn sign_in(why: SignIn, target: &Target, parts: &Parts, visit: &Visit) -> Response {
     if !negotiate::wants_page(&parts.method, &parts.headers) {
         return unauthorized(why).into_response();
     }
     let mut response = to_login(target);
-    if stale_cookie {
+    if visit.has_stale_cookie() {
         forget_pages(response.headers_mut());
     }
     response

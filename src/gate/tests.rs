@@ -124,7 +124,7 @@ impl Porch {
             Verdict::SignIn(SignIn::TooLongAgo, _, _) => "sign in again".to_owned(),
             Verdict::AboutServer => "about server".to_owned(),
             Verdict::Unknown(_) => "unknown".to_owned(),
-            Verdict::Refuse(problem) => problem.status().as_u16().to_string(),
+            Verdict::Refuse(problem, _) => problem.status().as_u16().to_string(),
         }
     }
 }

@@ -18,8 +18,23 @@ pub struct Visit {
     pub client: IpAddr,
     /// The live session that was shown.
     pub session: Option<Arc<Session>>,
-    /// A cookie was shown that opens nothing: an ended session, a made-up token, or two at once.
-    pub stale_cookie: bool,
+    /// What the session cookie came to.
+    pub cookie: SessionCookie,
+}
+
+/// What a request shows as its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionCookie {
+    /// No cookie.
+    Missing,
+    /// The token of a live session.
+    Live,
+    /// A token that opens nothing: its session has ended, or it was never given out.
+    Ended,
+    /// A text that is no token of this gateway.
+    Malformed,
+    /// Two cookies of the name, of which one is forged.
+    Conflict,
 }
 
 /// A question that has to be answered first.
@@ -40,9 +55,13 @@ impl Visit {
         now: Timestamp,
     ) -> (Self, Option<Open>) {
         let shown = cookie::find(headers, cookie::SESSION);
-        let token = match shown {
-            Found::One(value) => Token::hash_of(value),
-            Found::None | Found::Conflict => None,
+        let (token, unopened) = match shown {
+            Found::One(value) => match Token::hash_of(value) {
+                Some(token) => (Some(token), SessionCookie::Ended),
+                None => (None, SessionCookie::Malformed),
+            },
+            Found::None => (None, SessionCookie::Missing),
+            Found::Conflict => (None, SessionCookie::Conflict),
         };
         let found = token.map(|token| (token, sessions.find(&token, now)));
         let (session, open) = match found {
@@ -55,9 +74,17 @@ impl Visit {
         };
         let visit = Self {
             client,
-            stale_cookie: session.is_none() && shown != Found::None,
+            cookie: match session {
+                Some(_) => SessionCookie::Live,
+                None => unopened,
+            },
             session,
         };
         (visit, open)
+    }
+
+    /// A cookie was shown that opens nothing.
+    pub fn has_stale_cookie(&self) -> bool {
+        !matches!(self.cookie, SessionCookie::Missing | SessionCookie::Live)
     }
 }

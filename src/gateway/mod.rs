@@ -144,11 +144,18 @@ impl Door {
             }
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
-                let response = gate::sign_in(why, &target, parts, visit.stale_cookie);
-                Answered::of("sign-in", response)
+                entry.tell(|line| line.cause = Some(why.cause(&visit).into()));
+                Answered::of("sign-in", gate::sign_in(why, &target, parts, &visit))
             }
             Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
-            Verdict::Refuse(problem) => Answered::of("refuse", refuse(problem, wants_page(parts))),
+            Verdict::Refuse(problem, visit) => {
+                tell_who(
+                    entry,
+                    visit.as_ref().and_then(|visit| visit.session.as_ref()),
+                );
+                entry.tell(|line| line.cause = Some(problem.cause()));
+                Answered::of("refuse", refuse(problem, wants_page(parts)))
+            }
             // It was asked for, and can't be asked for again.
             Verdict::Unknown(_) => {
                 Answered::of("refuse", refuse(gate::untold(), wants_page(parts)))
@@ -197,7 +204,7 @@ impl House {
             }
             Err(fault) => {
                 tracing::debug!(%fault, "a session could not be looked for");
-                Verdict::Refuse(gate::untold())
+                Verdict::Refuse(gate::untold(), None)
             }
         }
     }
@@ -272,10 +279,8 @@ impl Door {
     /// The session ended while its request was under way: the gate no longer lets it pass.
     fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
         match self.house.judge(parts, client) {
-            Verdict::SignIn(why, target, visit) => {
-                gate::sign_in(why, &target, parts, visit.stale_cookie)
-            }
-            Verdict::Refuse(problem) => refuse(problem, wants_page(parts)),
+            Verdict::SignIn(why, target, visit) => gate::sign_in(why, &target, parts, &visit),
+            Verdict::Refuse(problem, _) => refuse(problem, wants_page(parts)),
             // An open path whose session ended: it may be asked for again, as nobody.
             _ => refuse(
                 Problem::new(StatusCode::UNAUTHORIZED, "session ended").detail(fault.to_string()),

@@ -29,6 +29,8 @@ pub struct Line {
     pub caller: Option<String>,
     /// What a call asks of its token.
     pub scope: Option<&'static str>,
+    /// Why it was refused, or has to sign in first: one word.
+    pub cause: Option<String>,
     pub(super) panel: Option<String>,
     pub(super) verdict: &'static str,
     pub(super) status: u16,
@@ -50,6 +52,8 @@ struct Written<'a> {
     path: &'a str,
     panel: Option<&'a str>,
     verdict: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
     status: u16,
     bytes: u64,
     milliseconds: u128,
@@ -73,6 +77,7 @@ impl Line {
             session: None,
             caller: None,
             scope: None,
+            cause: None,
             panel: None,
             verdict: "none",
             status: 0,
@@ -94,6 +99,7 @@ impl Line {
             path: &self.path,
             panel: self.panel.as_deref(),
             verdict: self.verdict,
+            cause: self.cause.as_deref(),
             status: self.status,
             bytes,
             milliseconds: took.as_millis(),
@@ -109,7 +115,8 @@ impl Line {
 
 impl Written<'_> {
     /// `TIME REQUEST CLIENT USER METHOD HOST PATH PANEL VERDICT STATUS BYTES MILLISECONDSms`; `-` where
-    /// there is nothing. A call has its caller in the place of the user, and `call:SCOPE` as its verdict.
+    /// there is nothing. A call has its caller in the place of the user, and `call:SCOPE` as its verdict; a
+    /// refusal is `refuse:CAUSE`.
     fn as_text(&self) -> String {
         let mut text = String::with_capacity(192);
         let or_none = |text: Option<&str>| text.unwrap_or("-").replace(' ', "\\u{20}");
@@ -129,6 +136,7 @@ impl Written<'_> {
             or_none(self.panel),
             self.verdict,
             self.scope
+                .or(self.cause)
                 .map(|scope| format!(":{scope}"))
                 .unwrap_or_default(),
             self.status,

@@ -74,6 +74,11 @@ impl Problem {
         self.title
     }
 
+    /// The few words as one, for the log: `not-allowed`.
+    pub fn cause(&self) -> String {
+        self.title.replace(' ', "-")
+    }
+
     /// The sentence that helps; may be empty.
     pub fn detail_text(&self) -> &str {
         &self.detail

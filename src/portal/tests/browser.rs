@@ -16,7 +16,7 @@ use crate::clock::{Clock, Hand, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
-use crate::gate::Visit;
+use crate::gate::{SessionCookie, Visit};
 use crate::login::Login;
 use crate::model::{Actor, Role, TokenHash, User, UserName};
 use crate::revoke::Revoker;
@@ -252,7 +252,11 @@ impl Browser<'_> {
             .and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
         Visit {
             client: "192.0.2.7".parse().unwrap(),
-            stale_cookie: shown.is_some() && session.is_none(),
+            cookie: match (&shown, &session) {
+                (None, _) => SessionCookie::Missing,
+                (Some(_), Some(_)) => SessionCookie::Live,
+                (Some(_), None) => SessionCookie::Ended,
+            },
             session,
         }
     }
