@@ -39,7 +39,10 @@ pub(super) async fn answer<H: Handler>(
 ) -> Result<http::Response<Tracked>, Infallible> {
     let version = request.version();
     let response = match connection.head_fault() {
-        Some(fault) => last(refused(fault), version),
+        Some(fault) => {
+            handler.head_refused(&connection, fault);
+            last(refused(fault), version)
+        }
         None => match (Caught {
             handling: handler.handle(Arc::clone(&connection), request),
         })

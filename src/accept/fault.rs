@@ -82,6 +82,36 @@ pub enum HeadFault {
 }
 
 impl HeadFault {
+    /// In a word, for the log and the metrics.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::TooManyFields => "too-many-fields",
+            Self::TooSlow => "too-slow",
+            Self::Incomplete => "incomplete",
+            Self::EmptyLines => "empty-lines",
+            Self::BareLineFeed => "bare-line-feed",
+            Self::BareCarriageReturn => "bare-carriage-return",
+            Self::RequestLine => "request-line",
+            Self::Version => "version",
+            Self::Connect => "connect",
+            Self::Fragment => "fragment",
+            Self::TargetForm => "target-form",
+            Self::TargetCharacter => "target-character",
+            Self::UserInfo => "user-info",
+            Self::FieldSyntax => "field-syntax",
+            Self::Folded => "folded",
+            Self::FieldCharacter => "field-character",
+            Self::HostMissing => "host-missing",
+            Self::HostRepeated => "two-hosts",
+            Self::LengthAndEncoding => "two-framings",
+            Self::LengthRepeated => "two-lengths",
+            Self::LengthInvalid => "length-invalid",
+            Self::Encoding => "encoding",
+            Self::NotTls => "plain-http",
+        }
+    }
+
     /// The status of the answer.
     pub fn status(self) -> StatusCode {
         match self {

@@ -79,6 +79,10 @@ pub trait Handler: Clone + Send + Sync + 'static {
         connection: Arc<Connection>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response> + Send;
+
+    /// Learns that a request head was refused before it became a request. Its answer is sent by this
+    /// room.
+    fn head_refused(&self, _connection: &Connection, _fault: HeadFault) {}
 }
 
 /// What the connections of a listener need. Clones share what is counted.

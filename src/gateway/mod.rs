@@ -11,6 +11,7 @@ mod front;
 mod health;
 mod inspection;
 mod redirect;
+mod refused_heads;
 mod reload;
 mod rooms;
 mod start;
@@ -28,9 +29,10 @@ use tokio::task::JoinError;
 
 use self::front::Front;
 pub use self::inspection::{Finding, Grade, inspect};
+use self::refused_heads::RefusedHeads;
 pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};
-use crate::accept::{Connection, Handler};
+use crate::accept::{Connection, Handler, HeadFault};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Panel;
@@ -50,6 +52,7 @@ struct House {
     cluster: Cluster,
     control: Handle,
     access: AccessLog,
+    heads: RefusedHeads,
     metrics: Metrics,
     clock: Clock,
     sessions: Sessions,
@@ -89,6 +92,10 @@ impl Handler for Door {
         let panel = answered.panel.as_ref();
         let panel = panel.map(|(panel, answers)| (panel.name.as_str(), answers));
         entry.answer(answered.verdict, panel, answered.response)
+    }
+
+    fn head_refused(&self, connection: &Connection, fault: HeadFault) {
+        self.house.heads.tell(connection.peer(), fault);
     }
 }
 

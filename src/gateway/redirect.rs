@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::House;
-use crate::accept::{Connection, Handler};
+use crate::accept::{Connection, Handler, HeadFault};
 use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
 use crate::wire::{Body, Response};
@@ -78,6 +78,10 @@ impl Handler for RedirectDoor {
             return response;
         }
         self.0.front.load().redirect.answer(&parts)
+    }
+
+    fn head_refused(&self, connection: &Connection, fault: HeadFault) {
+        self.0.heads.tell(connection.peer(), fault);
     }
 }
 

@@ -16,13 +16,14 @@ use tokio::time::Instant;
 use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
 use super::front::Front;
+use super::refused_heads::RefusedHeads;
 use super::reload::Reload;
 use super::rooms::{Purpose, Rooms};
 use super::supervisor::{self, State};
 use super::{Door, House};
 use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
 use crate::accept::{
-    self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, ListenError,
+    self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, HeadFault, ListenError,
 };
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Standing};
@@ -81,6 +82,7 @@ pub enum GatewayError {
 #[derive(Clone)]
 struct Office {
     management: Management,
+    heads: RefusedHeads,
     tasks: Shutdown,
 }
 
@@ -93,6 +95,10 @@ impl Handler for Office {
         let answering = async move { management.answer(connection, request).await };
         let answered = self.tasks.spawn(answering).await;
         answered.unwrap_or_else(|fault| super::failed(&fault).into_response())
+    }
+
+    fn head_refused(&self, connection: &Connection, fault: HeadFault) {
+        self.heads.tell(connection.peer(), fault);
     }
 }
 
@@ -214,6 +220,7 @@ impl House {
             ),
             cluster: rooms.cluster.clone(),
             control: Handle::current(),
+            heads: RefusedHeads::new(access.clone(), rooms.metrics.clone(), rooms.clock.clone()),
             access,
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
@@ -410,6 +417,7 @@ fn open_office(
             house.access.clone(),
             open.leaving.clone(),
         ),
+        heads: house.heads.clone(),
         tasks: house.tasks.clone(),
     };
     let entrance = Entrance {

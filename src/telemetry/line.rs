@@ -84,6 +84,16 @@ impl Line {
         }
     }
 
+    /// A line without a request.
+    pub(super) fn unread(id: RequestId, at: Timestamp) -> Self {
+        Self {
+            method: "-".to_owned(),
+            host: "-".to_owned(),
+            path: "-".to_owned(),
+            ..Self::of(id, at, &http::Request::new(()).into_parts().0)
+        }
+    }
+
     /// The line with its end.
     pub(super) fn written(&self, format: LogFormat, bytes: u64, took: Duration) -> String {
         let line = Written {

@@ -23,6 +23,7 @@ struct Numbers {
     sign_ins: Family<SignInResult, Counter>,
     setup_links_refused: Counter,
     management_calls: Family<CallResult, Counter>,
+    heads_refused: Family<Cause, Counter>,
     revocation_seconds: Family<Reached, Histogram, fn() -> Histogram>,
     store_seconds: Histogram,
     upstream_errors: Family<Upstream, Counter>,
@@ -114,6 +115,11 @@ struct CallResult {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cause {
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reached {
     step: Step,
 }
@@ -142,6 +148,7 @@ impl Default for Metrics {
             sign_ins: Family::default(),
             setup_links_refused: Counter::default(),
             management_calls: Family::default(),
+            heads_refused: Family::default(),
             revocation_seconds: Family::new_with_constructor(seconds),
             store_seconds: seconds(),
             upstream_errors: Family::default(),
@@ -185,6 +192,11 @@ impl Numbers {
             "management_calls",
             "Calls of the management API by how they ended",
             self.management_calls.clone(),
+        );
+        registry.register(
+            "heads_refused",
+            "Request heads that were refused before they became requests, by what was wrong",
+            self.heads_refused.clone(),
         );
         registry.register(
             "revocation_seconds",
@@ -338,6 +350,11 @@ impl Metrics {
             .management_calls
             .get_or_create(&CallResult { result })
             .inc();
+    }
+
+    /// A request head was refused.
+    pub fn head_refused(&self, cause: &'static str) {
+        self.0.heads_refused.get_or_create(&Cause { cause }).inc();
     }
 
     /// A revocation has come so far since it was called.

@@ -12,6 +12,7 @@ mod entry;
 mod events;
 mod line;
 mod metrics;
+mod refused_head;
 
 pub use self::access::AccessLog;
 pub use self::called::Called;

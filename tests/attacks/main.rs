@@ -30,4 +30,5 @@ mod connections;
 mod floods;
 mod real_servers;
 mod the_panels_origin;
+mod told_refusals;
 mod watched;
