@@ -19,6 +19,7 @@ use super::Handler;
 use super::connection::{Connection, Underway};
 use super::fault::HeadFault;
 use super::pace::Pace;
+use crate::wire::own_answer::{self, InTheClear};
 use crate::wire::{Body, Problem, Response};
 
 /// The body of an answer; with its end, or when it is dropped, the exchange is over.
@@ -38,7 +39,8 @@ pub(super) async fn answer<H: Handler>(
     underway: Underway,
 ) -> Result<http::Response<Tracked>, Infallible> {
     let version = request.version();
-    let response = match connection.head_fault() {
+    let over_tls_alone = handler.is_over_tls_alone();
+    let mut response = match connection.head_fault() {
         Some(fault) => {
             handler.head_refused(&connection, fault);
             last(refused(fault), version)
@@ -55,6 +57,7 @@ pub(super) async fn answer<H: Handler>(
             }
         },
     };
+    own_answer::guard(&mut response, over_tls_alone);
     let pace = Pace::current();
     if let Some(pace) = &pace {
         pace.waits_for_client();
@@ -87,6 +90,7 @@ impl<F: Future> Future for Caught<F> {
     }
 }
 
+/// Of a head that is no request.
 fn refused(fault: HeadFault) -> Response {
     let title = match fault.status() {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "request head too large",
@@ -95,9 +99,13 @@ fn refused(fault: HeadFault) -> Response {
         StatusCode::NOT_IMPLEMENTED => "method not implemented",
         _ => "malformed request",
     };
-    Problem::new(fault.status(), title)
+    let mut response = Problem::new(fault.status(), title)
         .detail(fault.to_string())
-        .into_response()
+        .into_response();
+    if fault == HeadFault::NotTls {
+        response.extensions_mut().insert(InTheClear);
+    }
+    response
 }
 
 fn failed(connection: &Connection) -> Response {

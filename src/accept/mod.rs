@@ -83,6 +83,11 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Learns that a request head was refused before it became a request. Its answer is sent by this
     /// room.
     fn head_refused(&self, _connection: &Connection, _fault: HeadFault) {}
+
+    /// Whether browsers are told to come to this host over TLS alone.
+    fn is_over_tls_alone(&self) -> bool {
+        false
+    }
 }
 
 /// What the connections of a listener need. Clones share what is counted.

@@ -40,6 +40,8 @@ pub struct Gateway {
     pub workers: usize,
     /// The portal answers browsers that send no `Sec-Fetch` fields.
     pub old_browsers: bool,
+    /// Browsers are told to come to its hosts over TLS alone, except with a development certificate.
+    pub hsts: bool,
 }
 
 /// How long what is open has when the gateway is told to end.
@@ -120,8 +122,10 @@ impl Gateway {
             section.number("connections_per_address", 512, &(1..=most), report);
         let drain = drain(&mut section, report);
         let old_browsers = section.flag("old_browsers", false, report);
+        let hsts = section.flag("hsts", true, report);
         section.finish(report);
         Self {
+            hsts,
             drain,
             connections,
             connections_per_address,

@@ -43,6 +43,7 @@ use crate::proxy::{ForwardError, Proxy};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{AccessLog, Answers, Entry, Metrics};
+use crate::wire::own_answer::OfPanel;
 use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 
 /// What every worker shares.
@@ -57,6 +58,8 @@ struct House {
     clock: Clock,
     sessions: Sessions,
     tasks: Shutdown,
+    /// Browsers are told to come over TLS alone.
+    over_tls_alone: bool,
     /// Begins with the first signal to end.
     leaving: Shutdown,
 }
@@ -96,6 +99,10 @@ impl Handler for Door {
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
         self.house.heads.tell(connection.peer(), fault);
+    }
+
+    fn is_over_tls_alone(&self) -> bool {
+        self.house.over_tls_alone
     }
 }
 
@@ -262,7 +269,10 @@ impl Door {
         connection: &Connection,
     ) -> Response {
         match proxy.forward(permit, parts, body, connection).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                response.extensions_mut().insert(OfPanel);
+                response
+            }
             Err(fault) => self.failed(&fault, parts, connection),
         }
     }

@@ -1,17 +1,23 @@
-//! Sends browsers that came without TLS to the address with it. Beside health checks, nothing else is ever answered there.
+//! Sends browsers that came without TLS to the address with it. Beside health checks,
+//! nothing else is ever answered there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::header::{HOST, LOCATION};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 
-use super::House;
+use super::{House, refuse, wants_page};
 use crate::accept::{Connection, Handler, HeadFault};
 use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
-use crate::wire::{Body, Response};
+use crate::wire::own_answer::InTheClear;
+use crate::wire::{Body, Problem, Response, cookie};
 
 /// Knows where everybody belongs.
 #[derive(Debug, Clone)]
@@ -33,9 +39,39 @@ impl Redirect {
         }
     }
 
+    /// What a person opens is led to the address with TLS. Anything else is refused: a program that is
+    /// led on by itself would go on to send its secrets and forms in the clear first.
+    pub(super) fn answer(&self, parts: &Parts) -> Response {
+        let mut response = if is_opened(parts) {
+            self.lead(parts)
+        } else {
+            if !HAS_WARNED.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    method = %parts.method,
+                    "a request came over plain HTTP that is more than the opening of a page, and was \
+                     refused; whoever sent it should use https:// and change what it carried; this is \
+                     said once"
+                );
+            }
+            refuse(self.refusal(parts), wants_page(parts))
+        };
+        response.extensions_mut().insert(InTheClear);
+        response
+    }
+
+    fn refusal(&self, parts: &Parts) -> Problem {
+        let origin = self.origin(parts);
+        Problem::new(StatusCode::FORBIDDEN, "not over plain HTTP")
+            .detail(format!(
+                "this came over plain HTTP, where everybody on the way can read it, so nothing was done; \
+                 send it to {origin} instead, and change any password or token that was in it"
+            ))
+            .field("https", origin)
+    }
+
     /// To the same path at the external address, or at the panel's host that was asked for. What else
     /// the request says of hosts has no part in it, so that nobody can be sent elsewhere. `308` keeps the method (RFC 9110 §15.4.9).
-    pub(super) fn answer(&self, parts: &Parts) -> Response {
+    fn lead(&self, parts: &Parts) -> Response {
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let path = if path.starts_with('/') { path } else { "/" };
         let mut response = Response::new(Body::empty());
@@ -66,6 +102,33 @@ impl Redirect {
         }
     }
 }
+
+/// Whether a person may have typed or followed it: it asks for something, sends nothing and shows no
+/// secret. Browsers send none of the gateway's cookies here, as they are `Secure`.
+fn is_opened(parts: &Parts) -> bool {
+    const SECRETS: [HeaderName; 5] = [
+        AUTHORIZATION,
+        PROXY_AUTHORIZATION,
+        HeaderName::from_static("x-api-key"),
+        HeaderName::from_static("x-auth-token"),
+        UPGRADE,
+    ];
+    let headers = &parts.headers;
+    let reads = [Method::GET, Method::HEAD].contains(&parts.method);
+    let sends = headers.contains_key(TRANSFER_ENCODING)
+        || headers
+            .get(CONTENT_LENGTH)
+            .is_some_and(|length| length != "0");
+    let shows = SECRETS.iter().any(|name| headers.contains_key(name))
+        || headers
+            .get_all(COOKIE)
+            .iter()
+            .any(|line| cookie::is_ours(line.as_bytes()));
+    reads && !sends && !shows
+}
+
+/// One line is enough: whoever sends such requests sends many.
+static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
 /// The door of listeners that only redirect.
 #[derive(Clone)]

@@ -84,6 +84,8 @@ struct Office {
     management: Management,
     heads: RefusedHeads,
     tasks: Shutdown,
+    /// A person may look at the listener with a browser.
+    over_tls_alone: bool,
 }
 
 impl Handler for Office {
@@ -99,6 +101,10 @@ impl Handler for Office {
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
         self.heads.tell(connection.peer(), fault);
+    }
+
+    fn is_over_tls_alone(&self) -> bool {
+        self.over_tls_alone
     }
 }
 
@@ -205,6 +211,7 @@ impl House {
     ) -> Self {
         Self {
             front: ArcSwap::from_pointee(front),
+            over_tls_alone: over_tls_alone(&rooms.config),
             portal: Portal::new(
                 portal::Verbs {
                     login: rooms.login.clone(),
@@ -419,6 +426,7 @@ fn open_office(
         ),
         heads: house.heads.clone(),
         tasks: house.tasks.clone(),
+        over_tls_alone: house.over_tls_alone,
     };
     let entrance = Entrance {
         handler: office,
@@ -445,6 +453,11 @@ fn open_office(
     };
     open.office.spawn(accept::serve_unix(socket, at_socket));
     Ok(())
+}
+
+/// Nobody trusts a development certificate for good, and a host is not to be closed by one.
+fn over_tls_alone(config: &Config) -> bool {
+    config.gateway.hsts && !config.tls.development
 }
 
 /// Every host that the gateway is asked for by name.

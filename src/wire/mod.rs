@@ -9,6 +9,7 @@ pub mod framing;
 pub mod header;
 pub mod negotiate;
 pub mod next;
+pub mod own_answer;
 pub mod problem;
 mod request_id;
 

@@ -256,7 +256,7 @@ async fn redirecting_listeners_lead_to_the_external_address_and_nowhere_else() {
     let external = format!("https://localhost:{}", gateway.port);
     for (method, target, fields, path) in [
         ("GET", "/page?x=1", "Host: localhost", "/page?x=1"),
-        ("POST", "/static/a", "Host: localhost", "/static/a"),
+        ("HEAD", "/static/a", "Host: localhost", "/static/a"),
         ("GET", "/", "Host: evil.example", "/"),
         (
             "GET",
@@ -266,7 +266,7 @@ async fn redirecting_listeners_lead_to_the_external_address_and_nowhere_else() {
         ),
         ("GET", "http://evil.example/x", "Host: evil.example", "/x"),
         ("GET", "/", "X-Forwarded-Host: evil.example", "/"),
-        ("OPTIONS", "*", "Host: localhost", "/"),
+        ("HEAD", "/", "Host: localhost", "/"),
     ] {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let answer = Wire::over(stream)
@@ -276,5 +276,47 @@ async fn redirecting_listeners_lead_to_the_external_address_and_nowhere_else() {
         let location = answer.header("location").unwrap();
         assert_eq!(location, format!("{external}{path}"), "{target}");
     }
+    assert!(panel.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_sent_in_the_clear_is_refused_with_a_word() {
+    let panel = Panel::start().await;
+    let port = free_port();
+    let gateway =
+        Gateway::with_lines(&panel, &format!(r#"redirect_http = ["127.0.0.1:{port}"]"#)).await;
+    for (method, field, body) in [
+        ("POST", "X: y", "user=ada&password=x"),
+        ("POST", "X: y", ""),
+        ("PUT", "Authorization: Bearer pct_x", "{}"),
+        ("DELETE", "X: y", ""),
+        ("PROPFIND", "X: y", ""),
+        ("OPTIONS", "X: y", ""),
+        ("GET", "Authorization: Bearer pct_x", ""),
+        ("GET", "Authorization: Basic eDp4", ""),
+        ("HEAD", "authorization:", ""),
+        ("GET", "Proxy-Authorization: Basic eDp4", ""),
+        ("GET", "X-Api-Key: x", ""),
+        ("GET", "Cookie: a=b; __Host-Http-portcullis=x", ""),
+        ("GET", "Upgrade: websocket", ""),
+        ("GET", "X: y", "a body"),
+    ] {
+        for accept in ["Accept: text/html", "Accept: */*"] {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let mut wire = Wire::over(stream);
+            let length = format!("Content-Length: {}", body.len());
+            let head = format!("{method} /page HTTP/1.1\r\nHost: localhost\r\n{field}\r\n");
+            wire.send(format!("{head}{accept}\r\n{length}\r\n\r\n{body}"))
+                .await;
+            let answer = wire.try_answer(method == "HEAD").await.unwrap();
+            assert_eq!(answer.status, 403, "{method} {field}");
+            assert_eq!(answer.header("location"), None, "{method} {field}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            let says = answer.text().contains("https://");
+            assert!(says || method == "HEAD", "{}", answer.text());
+        }
+    }
+    let log = gateway.log();
+    assert_eq!(log.matches("came over plain HTTP").count(), 1, "{log}");
     assert!(panel.seen().is_empty());
 }

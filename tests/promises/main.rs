@@ -20,6 +20,7 @@ mod health;
 mod kept;
 mod no_secret_is_told;
 mod open;
+mod own_answers;
 mod panels;
 mod race;
 mod reload;
