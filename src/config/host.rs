@@ -35,6 +35,15 @@ pub enum Upstream {
     Unix(PathBuf),
 }
 
+/// The one certificate that an `https` upstream may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinnedCertificate {
+    /// The first in this PEM file.
+    File(PathBuf),
+    /// The one whose DER encoding has this digest.
+    Sha256([u8; 32]),
+}
+
 impl ExternalUrl {
     /// Reads `https://HOST[:PORT]`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -129,6 +138,36 @@ impl PanelHost {
             (one, Self::External) => one.is_for(external_host, external_host),
             (one, Self::Named(name)) => one.is_for(name, external_host),
         }
+    }
+}
+
+impl PinnedCertificate {
+    /// Reads a path, or `sha256:` and 64 hexadecimal digits, in pairs between colons if one likes: as
+    /// `openssl x509 -fingerprint -sha256` prints them.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, String> {
+        let Some(digits) = strip_scheme(text, "sha256:") else {
+            return match text {
+                "" => Ok(None),
+                text => value::path(text).map(Self::File).map(Some),
+            };
+        };
+        let digits = digits.replace(':', "");
+        let pairs = digits.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| {
+            let digits = pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+            let pair = str::from_utf8(pair).ok().filter(|_| digits)?;
+            u8::from_str_radix(pair, 16).ok()
+        };
+        let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+        let digest = bytes.and_then(|bytes| bytes.try_into().ok());
+        digest
+            .map(|digest| Some(Self::Sha256(digest)))
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is no fingerprint; write \"sha256:\" and 64 hexadecimal digits, as \
+                 `openssl x509 -noout -fingerprint -sha256 -in FILE` prints them"
+                )
+            })
     }
 }
 
@@ -289,6 +328,27 @@ mod tests {
         ] {
             assert!(Upstream::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn pinned_certificates_are_read() {
+        let colons = vec!["AB"; 32].join(":");
+        for text in [
+            format!("sha256:{}", "ab".repeat(32)),
+            format!("SHA256:{colons}"),
+        ] {
+            let pinned = Some(PinnedCertificate::Sha256([0xab; 32]));
+            assert_eq!(PinnedCertificate::parse(&text), Ok(pinned), "{text}");
+        }
+        let file = Some(PinnedCertificate::File("panel.pem".into()));
+        assert_eq!(PinnedCertificate::parse("panel.pem"), Ok(file));
+        assert_eq!(PinnedCertificate::parse(""), Ok(None));
+        for digits in ["", "ab", "+b", "\u{e9}"] {
+            let text = format!("sha256:{digits}");
+            assert!(PinnedCertificate::parse(&text).is_err(), "{text}");
+        }
+        let odd = format!("sha256:{}", "+b".repeat(32));
+        assert!(PinnedCertificate::parse(&odd).is_err());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use toml::de::DeTable;
 pub use bounds::{Bounds, Health};
 pub use fault::{Fault, Faults};
 pub use gateway::{Drain, Gateway, PlainListener, Tls};
-pub use host::{ExternalUrl, PanelHost, Upstream};
+pub use host::{ExternalUrl, PanelHost, PinnedCertificate, Upstream};
 pub use live::Live;
 pub use log::Log;
 pub use management::Management;

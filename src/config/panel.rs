@@ -8,11 +8,11 @@ use http::HeaderName;
 use super::bounds::Bounds;
 use super::fault::Report;
 use super::gateway::Gateway;
-use super::host::{PanelHost, Upstream};
+use super::host::{PanelHost, PinnedCertificate, Upstream};
 use super::rule::{self, Rule};
 use super::value;
 use super::written::Section;
-use crate::wire::header;
+use crate::wire::{Authority, header};
 
 /// One protected application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,11 @@ pub struct Panel {
     pub upstream: Upstream,
     /// The authorities that the certificate of an `https` upstream may be from; else the public ones.
     pub upstream_ca: Option<PathBuf>,
+    /// The one certificate that an `https` upstream may show, whoever signed it.
+    pub upstream_certificate: Option<PinnedCertificate>,
+    /// The name that an `https` upstream is asked for, and that its certificate is to be for; else its
+    /// host.
+    pub upstream_name: Option<String>,
     /// The portal's pages are on its host too.
     pub shares_origin: bool,
     /// Workers of it may have the whole host as their scope.
@@ -99,17 +104,8 @@ impl Panel {
         let name = section.parsed("name", "panel".to_owned(), report, panel_name);
         let host = section.parsed("host", PanelHost::External, report, PanelHost::parse);
         let upstream = upstream(&mut section, report);
-        let upstream_ca = section.parsed("upstream_ca", None, report, |text| match text {
-            "" => Ok(None),
-            text => value::path(text).map(Some),
-        });
-        let https = matches!(upstream, Some(Upstream::Https { .. }) | None);
-        if upstream_ca.is_some() && !https {
-            report.fault(
-                &section.span_of("upstream_ca"),
-                "upstream_ca is for an upstream that begins with https://; leave it out",
-            );
-        }
+        let (upstream_ca, upstream_certificate, upstream_name) =
+            trusted(&mut section, upstream.as_ref(), report);
         section.parsed("cookies", (), report, |text| match text {
             "pass" => Ok(()),
             "vault" => Err("\"vault\" is not built yet; \"pass\" is possible".to_owned()),
@@ -139,6 +135,8 @@ impl Panel {
             host,
             upstream: upstream?,
             upstream_ca,
+            upstream_certificate,
+            upstream_name,
             shares_origin,
             service_workers,
             bounds,
@@ -209,6 +207,53 @@ fn upstream(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Upstre
             }
             Some(upstream)
         }
+    }
+}
+
+/// What the certificate of the upstream has to be: `upstream_ca`, `upstream_certificate` and
+/// `upstream_name`.
+fn trusted(
+    section: &mut Section<'_>,
+    upstream: Option<&Upstream>,
+    report: &mut Report<'_>,
+) -> (Option<PathBuf>, Option<PinnedCertificate>, Option<String>) {
+    let upstream_ca = section.parsed("upstream_ca", None, report, |text| match text {
+        "" => Ok(None),
+        text => value::path(text).map(Some),
+    });
+    let parse = PinnedCertificate::parse;
+    let upstream_certificate = section.parsed("upstream_certificate", None, report, parse);
+    let upstream_name = section.parsed("upstream_name", None, report, certificate_name);
+    let is_https = matches!(upstream, Some(Upstream::Https(_)) | None);
+    for (key, is_set) in [
+        ("upstream_ca", upstream_ca.is_some()),
+        ("upstream_certificate", upstream_certificate.is_some()),
+        ("upstream_name", upstream_name.is_some()),
+    ] {
+        if is_set && !is_https {
+            let text = format!("{key} is for an upstream that begins with https://; leave it out");
+            report.fault(&section.span_of(key), text);
+        }
+    }
+    if upstream_ca.is_some() && upstream_certificate.is_some() {
+        report.fault(
+            &section.span_of("upstream_ca"),
+            "upstream_certificate trusts that certificate and no other, whoever signed it; leave \
+             out upstream_ca",
+        );
+    }
+    (upstream_ca, upstream_certificate, upstream_name)
+}
+
+/// A name, or an address: what a certificate is for.
+fn certificate_name(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let authority = Authority::parse(text).map_err(|fault| fault.to_string())?;
+    match authority.port() {
+        None => Ok(Some(authority.host().to_owned())),
+        Some(_) => Err(format!("{text:?} has a port; a name alone stands here")),
     }
 }
 

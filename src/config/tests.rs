@@ -258,6 +258,10 @@ const BAD_PANELS: &[(&str, &str)] = &[
     ),
     ("host = \"a:1\"", "without its port"),
     ("upstream_ca = \"ca.pem\"", "begins with https://"),
+    ("upstream_certificate = \"c.pem\"", "begins with https://"),
+    ("upstream_certificate = \"sha256:12\"", "64 hexadecimal"),
+    ("upstream_name = \"panel\"", "begins with https://"),
+    ("upstream_name = \"panel:1\"", "a name alone"),
     ("cookies = \"no\"", "\"pass\" is"),
     (
         "identity.headers = { user = \"Host\" }",

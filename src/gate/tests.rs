@@ -43,6 +43,8 @@ impl Porch {
             host: PanelHost::External,
             upstream: Upstream::Http(Authority::parse("127.0.0.1:1").unwrap()),
             upstream_ca: None,
+            upstream_certificate: None,
+            upstream_name: None,
             shares_origin: true,
             service_workers: false,
             bounds: Bounds::default(),

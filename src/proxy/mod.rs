@@ -4,6 +4,7 @@
 //! registered with its session before anything goes to the panel, and is cut when the session ends.
 //! The head that the panel sees is built from nothing; bodies stream in both directions.
 
+mod answer_field;
 mod body;
 mod condition;
 mod fault;

@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, VIA};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Outbound;
 use super::upstream::Head;
@@ -30,6 +30,13 @@ pub(super) fn build(outbound: &Outbound<'_>, parts: &Parts) -> Head {
     // First, as most servers look for it.
     add_host(&mut head, target.host().written());
     carry_over(&mut head, sent, outbound);
+    // RFC 9110 §7.6.3: after those that the client named.
+    let version: &[u8] = match parts.version {
+        Version::HTTP_2 => b"2",
+        Version::HTTP_10 => b"1.0",
+        _ => b"1.1",
+    };
+    head.text(&VIA, &[version, b" portcullis"]);
     add_own(&mut head, sent, outbound);
     head
 }
@@ -97,7 +104,8 @@ fn is_identity(name: &HeaderName, outbound: &Outbound<'_>) -> bool {
     let identity = &outbound.panel.identity;
     [&identity.user, &identity.role, &identity.email]
         .into_iter()
-        .any(|own| own.as_ref() == Some(name))
+        .flatten()
+        .any(|own| header::is_akin(name, own))
 }
 
 fn shows_management_token(value: &HeaderValue) -> bool {

@@ -1,10 +1,13 @@
-//! The panel's answer on its way back: what belongs to one connection is left out, the gateway's
-//! cookies can't be set, and redirects that name the upstream lead to where the browser is.
+//! The panel's answer on its way back: what belongs to one connection is left out, what acts on the
+//! whole origin is not the panel's to say, and URLs that name the upstream lead to where the browser is.
 
-use http::header::{CONTENT_LENGTH, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
+use std::ops::Range;
+
+use http::header::{CONTENT_LENGTH, Entry, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
+use super::answer_field::{Becomes, becomes};
 use super::{Outbound, origin_head};
 use crate::config::Upstream;
 use crate::wire::{Authority, cookie, header};
@@ -17,14 +20,58 @@ pub(super) fn clean(mut head: Parts, outbound: &Outbound<'_>) -> Parts {
         // The chunks said how long it is (RFC 9112 §6.3).
         head.headers.remove(CONTENT_LENGTH);
     }
-    strip_hop_by_hop(&mut head.headers);
-    protect_cookies(&mut head.headers, &outbound.panel.name);
-    origin_head::guard(&mut head.headers, outbound);
-    let location = head.headers.get(LOCATION);
-    if let Some(outside) = location.and_then(|location| to_outside(location, outbound)) {
-        head.headers.insert(LOCATION, outside);
+    if head.status == StatusCode::NO_CONTENT || head.status.is_informational() {
+        // RFC 9110 §8.6
+        head.headers.remove(CONTENT_LENGTH);
     }
+    strip_hop_by_hop(&mut head.headers);
+    act_on_fields(&mut head.headers, outbound);
+    origin_head::guard(&mut head.headers, outbound);
     head
+}
+
+/// Does to each field what the table says of it.
+fn act_on_fields(headers: &mut HeaderMap, outbound: &Outbound<'_>) {
+    let upstream = &outbound.panel.upstream;
+    let outside = outbound.permit.target().host().written();
+    let known = |name: &HeaderName| becomes(name).map(|becomes| (name.clone(), becomes));
+    let touched: Vec<(HeaderName, Becomes)> = headers.keys().filter_map(known).collect();
+    for (name, becomes) in touched {
+        match becomes {
+            Becomes::Removed => drop(headers.remove(name)),
+            Becomes::CacheAlone => each(headers, &name, cache_alone),
+            Becomes::WithoutOurCookies => protect_cookies(headers, &name, &outbound.panel.name),
+            Becomes::UrlTurned => each(headers, &name, |url| {
+                Some(turned(url, outside, upstream).unwrap_or_else(|| url.to_vec()))
+            }),
+            Becomes::RefreshTurned => each(headers, &name, |value| {
+                Some(turned_refresh(value, outside, upstream))
+            }),
+        }
+    }
+}
+
+/// Each value of a field becomes another, or goes.
+fn each(headers: &mut HeaderMap, name: &HeaderName, new: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let Entry::Occupied(field) = headers.entry(name.clone()) else {
+        return;
+    };
+    let (name, values) = field.remove_entry_mult();
+    let values: Vec<HeaderValue> = values.collect();
+    for value in values {
+        let value = new(value.as_bytes()).and_then(|value| HeaderValue::from_bytes(&value).ok());
+        if let Some(value) = value {
+            headers.append(name.clone(), value);
+        }
+    }
+}
+
+/// `None`: nothing of it is left.
+fn cache_alone(value: &[u8]) -> Option<Vec<u8>> {
+    let mut kinds = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    kinds
+        .any(|kind| kind == br#""cache""#)
+        .then(|| br#""cache""#.to_vec())
 }
 
 /// RFC 9110 §7.6.1 holds in both directions.
@@ -43,41 +90,77 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// A panel can neither set nor delete the gateway's cookies.
-fn protect_cookies(headers: &mut HeaderMap, panel: &str) {
+fn protect_cookies(headers: &mut HeaderMap, name: &HeaderName, panel: &str) {
     let touches = |value: &HeaderValue| cookie::is_ours(value.as_bytes());
-    if !headers.get_all(SET_COOKIE).iter().any(touches) {
+    if !headers.get_all(name).iter().any(touches) {
         return;
     }
     tracing::warn!(panel, "the panel tried to set a cookie of the gateway");
-    let kept: Vec<HeaderValue> = headers
-        .get_all(SET_COOKIE)
-        .iter()
-        .filter(|value| !touches(value))
-        .cloned()
-        .collect();
-    headers.remove(SET_COOKIE);
-    for value in kept {
-        headers.append(SET_COOKIE, value);
-    }
+    each(headers, name, |value| {
+        (!cookie::is_ours(value)).then(|| value.to_vec())
+    });
 }
 
-/// A redirect to the upstream's own address, or to the browser's host over plain HTTP because the
-/// panel does not know of TLS, leads to the browser's host instead. `None`: it stays as it is.
-fn to_outside(location: &HeaderValue, outbound: &Outbound<'_>) -> Option<HeaderValue> {
-    let host = outbound.permit.target().host().written();
-    let outside = turned(location.as_bytes(), host, &outbound.panel.upstream)?;
-    HeaderValue::from_bytes(&outside).ok()
-}
-
-/// The URL with the browser's authority; `None` where it names neither the upstream nor the browser's
-/// host over plain HTTP.
+/// A URL to the upstream's own address, or to the browser's host over plain HTTP because the panel does
+/// not know of TLS, with the browser's host instead; `None` where it names neither.
 fn turned(url: &[u8], outside: &str, upstream: &Upstream) -> Option<Vec<u8>> {
+    if url.contains(&b'\t') {
+        // Browsers drop them, wherever they stand.
+        let plain: Vec<u8> = url.iter().copied().filter(|byte| *byte != b'\t').collect();
+        return turned(&plain, outside, upstream);
+    }
     let (scheme, authority, rest) = split(url)?;
     let is_upstream = upstream.of_url().is_some_and(|(own, default, named)| {
         scheme.is_none_or(|scheme| scheme == own) && authority.is_same(named, default)
     });
     let is_plain = scheme == Some("http") && is_outside(&authority, outside);
     (is_upstream || is_plain).then(|| [b"https://", outside.as_bytes(), rest].concat())
+}
+
+/// The value of `Refresh` with its URL turned, which is looked for as browsers do (HTML, "shared
+/// declarative refresh steps").
+fn turned_refresh(value: &[u8], outside: &str, upstream: &Upstream) -> Vec<u8> {
+    let url = refresh_url(value);
+    let (before, after) = (url.start, url.end);
+    let new = value
+        .get(url)
+        .and_then(|url| turned(url, outside, upstream));
+    match (value.get(..before), new, value.get(after..)) {
+        (Some(before), Some(new), Some(after)) => [before, &new, after].concat(),
+        _ => value.to_vec(),
+    }
+}
+
+/// Where the URL stands; empty without one.
+fn refresh_url(value: &[u8]) -> Range<usize> {
+    let while_in = |mut at: usize, set: &dyn Fn(u8) -> bool| {
+        while value.get(at).is_some_and(|byte| set(*byte)) {
+            at += 1;
+        }
+        at
+    };
+    let blank = |byte: u8| byte.is_ascii_whitespace();
+    let time = while_in(while_in(0, &blank), &|byte| {
+        byte.is_ascii_digit() || byte == b'.'
+    });
+    let mut at = while_in(time, &blank);
+    if value.get(at).is_some_and(|byte| b";,".contains(byte)) {
+        at = while_in(at + 1, &blank);
+    }
+    let word = value.get(at..at + 3).unwrap_or_default();
+    if word.eq_ignore_ascii_case(b"url") {
+        let equals = while_in(at + 3, &blank);
+        if value.get(equals) == Some(&b'=') {
+            at = while_in(equals + 1, &blank);
+        }
+    }
+    let quote = value.get(at).copied().filter(|byte| b"'\"".contains(byte));
+    let Some(quote) = quote else {
+        return at..value.len();
+    };
+    let inner = value.get(at + 1..).unwrap_or_default();
+    let length = memchr::memchr(quote, inner).unwrap_or(inner.len());
+    at + 1..at + 1 + length
 }
 
 /// Whether a plain HTTP authority is what the browser asked for over HTTPS: a panel puts the port that
@@ -138,6 +221,7 @@ mod tests {
             ("http://PANEL.internal:81", "panel.internal:81", ""),
             ("HTTP://panel.Internal.:81?a#b", "panel.internal:81", "?a#b"),
             (" http://p/a b ", "p", "/a b"),
+            ("ht\ttp://\tp/a\tb", "p", "/ab"),
             ("http://p/<\u{e9}>\"{}|", "p", "/<\u{e9}>\"{}|"),
             ("http://[::1]:8080/", "[::1]:8080", "/"),
             ("http://[0:0::1]:8080/", "[::1]:8080", "/"),
@@ -170,6 +254,45 @@ mod tests {
             ("http://a.example:8080/", "p"),
         ] {
             assert_eq!(turn(url, upstream), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_refresh_is_turned_however_it_is_written() {
+        let upstream = Upstream::Http(Authority::parse("p").unwrap());
+        let turn = |value: &str| {
+            let turned = turned_refresh(value.as_bytes(), "a.example", &upstream);
+            String::from_utf8(turned).unwrap()
+        };
+        for (sent, seen) in [
+            ("5; url=http://p/x", "5; url=https://a.example/x"),
+            ("0;URL='http://P:80/x' y", "0;URL='https://a.example/x' y"),
+            ("0,Url = \"http://p/x\"", "0,Url = \"https://a.example/x\""),
+            ("1.5 http://p/x", "1.5 https://a.example/x"),
+            ("; http://p/x", "; https://a.example/x"),
+            ("5", "5"),
+            ("5; url=/x", "5; url=/x"),
+            ("5; url=http://q/x", "5; url=http://q/x"),
+            ("5; url='", "5; url='"),
+            ("5; url", "5; url"),
+            ("", ""),
+        ] {
+            assert_eq!(turn(sent), seen);
+        }
+    }
+
+    #[test]
+    fn of_what_clears_the_site_only_the_cache_is_left() {
+        let cache = Some(b"\"cache\"".to_vec());
+        assert_eq!(cache_alone(b"\"cookies\", \"cache\""), cache);
+        for gone in [
+            "\"cookies\"",
+            "\"*\"",
+            "\"storage\",\"executionContexts\"",
+            "",
+            "cache",
+        ] {
+            assert_eq!(cache_alone(gone.as_bytes()), None, "{gone}");
         }
     }
 

@@ -3,6 +3,8 @@
 
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
+use super::spoken_for;
+
 /// Fields that belong to one connection (RFC 9110 §7.6.1), whatever `Connection` says; by their first
 /// letter, which spares most fields the comparison.
 const fn hop_by_hop(first: u8) -> &'static [&'static str] {
@@ -21,53 +23,6 @@ const fn hop_by_hop(first: u8) -> &'static [&'static str] {
         _ => &[],
     }
 }
-
-/// Names that only the gateway may set, or that panels are known to obey: client addresses, identity,
-/// rewritten targets and overridden methods (CVE-2018-14773, CVE-2019-10913, CVE-2026-40575).
-const fn spoken_for(first: u8) -> &'static [&'static str] {
-    match first {
-        b'c' => &["client-ip", "cf-connecting-ip", "cookie2"],
-        b'f' => &["fastly-client-ip", "forwarded"],
-        b'p' => &["proxy"],
-        b'r' => &[
-            "remote-addr",
-            "remote-email",
-            "remote-groups",
-            "remote-name",
-            "remote-user",
-        ],
-        b't' => &["true-client-ip"],
-        b'x' => &[
-            "x-client-ip",
-            "x-cluster-client-ip",
-            "x-host",
-            "x-http-destinationurl",
-            "x-http-method",
-            "x-http-method-override",
-            "x-method-override",
-            "x-original-host",
-            "x-original-method",
-            "x-original-uri",
-            "x-original-url",
-            "x-originating-ip",
-            "x-real-ip",
-            "x-rewrite-url",
-        ],
-        _ => &[],
-    }
-}
-
-/// Families of the same, behind their `x-`.
-const SPOKEN_FOR_FAMILIES: [&str; 8] = [
-    "accel-",
-    "auth-request-",
-    "envoy-",
-    "forwarded-",
-    "portcullis-",
-    "proxy-",
-    "remote-",
-    "sendfile",
-];
 
 fn first(name: &str) -> u8 {
     name.as_bytes().first().copied().unwrap_or_default()
@@ -105,13 +60,41 @@ pub fn is_nominated(name: &HeaderName, headers: &HeaderMap) -> bool {
 pub fn is_spoken_for(name: &HeaderName) -> bool {
     let name = name.as_str();
     let is_odd = |byte: u8| !(byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_of_family = |rest: &str| {
-        let mut families = SPOKEN_FOR_FAMILIES.iter();
-        families.any(|family| rest.starts_with(family))
+    name.bytes().any(is_odd) || spoken_for::is_listed(name)
+}
+
+/// Whether a client's field is, or could be taken for, one by which the gateway says who somebody is:
+/// `own`, what begins with it, and its family. With `x-webauth-user`, `x-webauth-role` says who it is to
+/// the same panel, whether the gateway sets it or not.
+pub fn is_akin(name: &HeaderName, own: &HeaderName) -> bool {
+    let (name, own) = (name.as_str(), own.as_str());
+    let is_below = |prefix: &str| {
+        let rest = name.strip_prefix(prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    name.bytes().any(is_odd)
-        || spoken_for(first(name)).contains(&name)
-        || name.strip_prefix("x-").is_some_and(is_of_family)
+    let family = own.rsplit_once('-').map(|(family, _)| family);
+    let is_of_family = family.is_some_and(|family| family != "x" && is_below(family));
+    (is_below(own) || is_of_family) && (name == own || !is_of_http(name))
+}
+
+/// Fields that HTTP and browsers themselves give a meaning to, whose names could be of a family.
+fn is_of_http(name: &str) -> bool {
+    const BEGINNINGS: [&str; 11] = [
+        "accept",
+        "access-control-",
+        "authorization",
+        "cache-",
+        "content-",
+        "if-",
+        "last-",
+        "max-",
+        "sec-",
+        "upgrade-",
+        "user-agent",
+    ];
+    BEGINNINGS
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -144,17 +127,33 @@ mod tests {
     #[test]
     fn every_listed_field_is_known() {
         let letters = b'a'..=b'z';
-        let listed = letters.clone().flat_map(hop_by_hop);
+        let listed = letters.flat_map(hop_by_hop);
         let hop_by_hop: Vec<_> = listed.map(|name| HeaderName::from_static(name)).collect();
         assert_eq!(hop_by_hop.len(), 11);
         assert!(hop_by_hop.iter().all(is_hop_by_hop));
-        let listed = letters.flat_map(spoken_for);
-        let spoken_for: Vec<_> = listed.map(|name| HeaderName::from_static(name)).collect();
-        assert_eq!(spoken_for.len(), 26);
-        assert!(spoken_for.iter().all(is_spoken_for));
-        for family in SPOKEN_FOR_FAMILIES {
-            let name = HeaderName::try_from(format!("x-{family}a")).unwrap();
-            assert!(is_spoken_for(&name), "{name}");
+    }
+
+    #[test]
+    fn the_family_of_a_configured_name_is_spoken_for() {
+        for (own, name, is_kin) in [
+            ("x-webauth-user", "x-webauth-user", true),
+            ("x-webauth-user", "x-webauth-role", true),
+            ("x-webauth-user", "x-webauth-user-id", true),
+            ("x-webauth-user", "x-webauth", true),
+            ("x-webauth-user", "x-webauthn", false),
+            ("x-webauth-user", "x-requested-with", false),
+            ("x-me", "x-me", true),
+            ("x-me", "x-me-role", true),
+            ("x-me", "x-requested-with", false),
+            ("panel-user", "panel-role", true),
+            ("user", "user-role", true),
+            ("user", "user-agent", false),
+            ("content-user", "content-role", false),
+            ("content-user", "content-user", true),
+            ("content-user", "content-type", false),
+        ] {
+            let [own, name] = [own, name].map(HeaderName::from_static);
+            assert_eq!(is_akin(&name, &own), is_kin, "{own} and {name}");
         }
     }
 

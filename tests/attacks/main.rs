@@ -29,6 +29,7 @@ mod class_h;
 mod connections;
 mod floods;
 mod real_servers;
+mod spoken_for;
 mod the_panels_origin;
 mod told_refusals;
 mod watched;

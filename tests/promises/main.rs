@@ -30,5 +30,6 @@ mod the_command_line;
 mod the_end;
 mod the_live_check;
 mod the_panel_side;
+mod the_panels_certificate;
 mod the_start;
 mod the_way_in;

@@ -2,25 +2,23 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::UpstreamError;
+use super::{UpstreamError, trust};
 use crate::config::{Panel, Upstream};
 use crate::proxy::guarded::Guarded;
 use crate::session::Guard;
-use crate::tls::pem;
 use crate::wire::Authority;
 
 /// Makes connections to one panel. Cheap to clone.
@@ -64,10 +62,11 @@ impl Connector {
             Upstream::Http(authority) => Way::Http(authority.clone()),
             Upstream::Unix(path) => Way::Unix(path.clone()),
             Upstream::Https(authority) => {
-                let host = authority.host().to_owned();
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|_| UpstreamError::ServerName(host))?;
-                let tls = tls(panel.upstream_ca.as_deref())?;
+                let name = panel.upstream_name.as_deref();
+                let name = name.unwrap_or(authority.host()).to_owned();
+                let name = ServerName::try_from(name.clone())
+                    .map_err(|_| UpstreamError::ServerName(name))?;
+                let tls = trust::connector(panel)?;
                 Way::Https(authority.clone(), tls, name)
             }
         };
@@ -79,7 +78,8 @@ impl Connector {
             Way::Http(authority) => Stream::Tcp(tcp(authority, 80).await?),
             Way::Https(authority, tls, name) => {
                 let stream = tcp(authority, 443).await?;
-                let stream = tls.connect(name.clone(), stream).await?;
+                let shaken = tls.connect(name.clone(), stream).await;
+                let stream = shaken.map_err(trust::explained)?;
                 Stream::Tls(Box::new(stream))
             }
             Way::Unix(path) => Stream::Unix(Guarded::new(UnixStream::connect(path).await?)),
@@ -118,30 +118,6 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15))?;
     Ok(sockopt::set_tcp_keepcnt(stream, 4)?)
-}
-
-fn tls(ca: Option<&Path>) -> Result<TlsConnector, UpstreamError> {
-    let roots = match ca {
-        Some(path) => roots_in(path).map_err(UpstreamError::Roots)?,
-        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|fault| UpstreamError::Roots(fault.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn roots_in(path: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(path).map_err(|fault| fault.to_string())? {
-        let place = format!("{}:{}", path.display(), certificate.line);
-        let added = roots.add(certificate.der);
-        added.map_err(|fault| format!("{place}: this certificate cannot be used: {fault}"))?;
-    }
-    Ok(roots)
 }
 
 impl AsyncRead for Stream {

@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod pool;
 mod request;
 mod round_trip;
+mod trust;
 
 use std::future::poll_fn;
 use std::time::Duration;
