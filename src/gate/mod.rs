@@ -5,6 +5,7 @@
 //! make, opens the way to a panel (promise 1). What cannot be decided is refused.
 
 mod apart;
+mod destination;
 mod path;
 mod permit;
 mod refusal;
@@ -19,6 +20,7 @@ use http::header::{ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
+pub use self::destination::Destination;
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, sign_in};
@@ -28,7 +30,7 @@ pub use self::visit::{SessionCookie, Visit};
 use crate::clock::Timestamp;
 use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::model::TokenHash;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::wire::Problem;
 
 /// Everything below it is the gateway's own.
@@ -155,15 +157,29 @@ impl Gate {
         }
     }
 
-    /// A panel that names the host comes before one for any.
     fn panel_of(&self, host: &str) -> Option<&Arc<Panel>> {
-        let is_for = |panel: &&Arc<Panel>| panel.host.is_for(host, &self.external_host);
-        let is_open = |panel: &&Arc<Panel>| panel.host == PanelHost::Any;
-        let mut named = self.panels.iter().filter(|panel| !is_open(panel));
-        named
-            .find(is_for)
-            .or_else(|| self.panels.iter().find(is_open))
+        panel_of(&self.panels, &self.external_host, host)
     }
+}
+
+/// A panel that names the host comes before one for any.
+fn panel_of<'a>(
+    panels: &'a [Arc<Panel>],
+    external_host: &str,
+    host: &str,
+) -> Option<&'a Arc<Panel>> {
+    let is_for = |panel: &&Arc<Panel>| panel.host.is_for(host, external_host);
+    let is_open = |panel: &&Arc<Panel>| panel.host == PanelHost::Any;
+    let mut named = panels.iter().filter(|panel| !is_open(panel));
+    named.find(is_for).or_else(|| panels.iter().find(is_open))
+}
+
+/// Whether what is asked for needs a more recent sign-in than that of the session.
+fn is_too_long_ago(asked: &rules::Requirement, session: &Session, now: Timestamp) -> bool {
+    let recent = |within| now.since(session.created()) < within;
+    !asked.anyone
+        && asked.roles.contains(session.user().role)
+        && !asked.reauthenticate.is_none_or(recent)
 }
 
 fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdict {
@@ -178,8 +194,7 @@ fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdi
     if !asked.roles.contains(session.user().role) {
         return Verdict::Refuse(not_for_this_role(), Some(visit));
     }
-    let recent = |within| now.since(session.created()) < within;
-    if !asked.reauthenticate.is_none_or(recent) {
+    if is_too_long_ago(&asked, &session, now) {
         return Verdict::SignIn(SignIn::TooLongAgo, target, visit);
     }
     Verdict::Pass(Permit::new(panel, target, Some(session)))

@@ -62,7 +62,7 @@ fn to_login(target: &Target) -> Response {
         .then(|| NextPath::parse(target.path_and_query().as_str()))
         .flatten()
         .unwrap_or_else(NextPath::home);
-    let location = format!("/.portcullis/login?next={}", in_query(next.as_str()));
+    let location = format!("/.portcullis/login?next={}", next.in_query());
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
@@ -83,10 +83,6 @@ fn unauthorized(why: SignIn) -> Problem {
             .detail("this request needs a more recent sign-in")
             .field("reauthenticate", true),
     }
-}
-
-fn in_query(text: &str) -> percent_encoding::PercentEncode<'_> {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
 }
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");

@@ -300,7 +300,7 @@ impl Login {
         from: &Origin,
     ) -> Result<PasswordChecked, SignInError> {
         self.0.cluster.hears_from_the_store()?;
-        let canonical = UserName::parse(name).ok();
+        let canonical = UserName::typed(name).ok();
         let facts = match &canonical {
             Some(name) => self.0.store.sign_in_facts(name).await,
             None => Ok(None),

@@ -88,10 +88,25 @@ impl UserName {
         }
     }
 
+    /// Reads a name as a person types or pastes it: blanks around it are not part of it, nor are signs that
+    /// can't be seen.
+    ///
+    /// # Errors
+    /// [`BadUserName`]
+    pub fn typed(text: &str) -> Result<Self, BadUserName> {
+        let unseen = |c: char| c.is_whitespace() || c.is_control() || is_unseen(c);
+        Self::parse(text.trim_matches(unseen))
+    }
+
     /// The one spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Signs without a width of their own, and marks of direction.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 impl fmt::Display for UserName {

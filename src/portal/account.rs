@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use maud::Markup;
 
-use super::asked::{Asked, Posted, sign_in_first};
+use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
 use super::logout::{self, left};
@@ -50,7 +50,9 @@ pub(super) async fn end_session(
     match logout::end(&desk, &posted, &session, &doomed).await {
         Ok(()) => {}
         Err(RevokeError::Store(StoreError::ActorEnded)) if is_mine => {}
-        Err(RevokeError::Store(StoreError::ActorEnded)) => return Err(sign_in_first()),
+        Err(RevokeError::Store(StoreError::ActorEnded)) => {
+            return Err(posted.asked.sign_in_first());
+        }
         Err(cause) => return Err(logout::not_ended(&cause).into()),
     }
     if is_mine {
@@ -69,7 +71,7 @@ pub(super) async fn log_out_everywhere(State(desk): State<Arc<Desk>>, posted: Po
         .detail("log out of all devices, on the account page");
     match desk.revoker.end_user(session.user(), event).await {
         Ok(_) => Ok(left(Done::LoggedOutEverywhere)),
-        Err(RevokeError::Store(StoreError::ActorEnded)) => Err(sign_in_first()),
+        Err(RevokeError::Store(StoreError::ActorEnded)) => Err(posted.asked.sign_in_first()),
         Err(cause) => Err(failed("logging out of all devices", &cause).into()),
     }
 }
@@ -92,7 +94,7 @@ pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Poste
         Ok(_) => Ok(left(Done::PasswordChanged)),
         // The session was ended, or the password changed, while this one was being hashed.
         Err(UsersError::ActorEnded | UsersError::Revoke(RevokeError::Store(StoreError::Stale))) => {
-            Err(sign_in_first())
+            Err(posted.asked.sign_in_first())
         }
         Err(error) => {
             let (problem, field) = password_complaint(error, "new_password");

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts};
+use http::Method;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
 use super::csrf::{self, Binding, FormKey};
 use super::form::Form;
 use super::refusal::{Refusal, unauthorized};
 use super::{Desk, step};
-use crate::gate::Visit;
+use crate::gate::{Destination, Visit};
 use crate::login::Origin;
 use crate::session::{Session, device_name};
 use crate::wire::cookie::{self, Found};
@@ -76,7 +78,7 @@ impl Asked {
         }
     }
 
-    /// The live session; a person without one goes to sign in, and then to the account page.
+    /// The live session; a person without one goes to sign in, and then back to this page.
     ///
     /// It is looked up once more: between head and body of a form it may have been ended.
     pub(super) fn session(&self, desk: &Desk) -> Result<Arc<Session>, Refusal> {
@@ -84,7 +86,37 @@ impl Asked {
         let shown = self.visit.session.as_ref().map(|shown| shown.token_hash());
         shown
             .and_then(|shown| desk.sessions.find(&shown, now).ok())
-            .ok_or_else(sign_in_first)
+            .ok_or_else(|| self.sign_in_first())
+    }
+
+    /// Whoever asks is not signed in; a person goes to do that, and comes back to this page, or to the one
+    /// from which a form was sent.
+    pub(super) fn sign_in_first(&self) -> Refusal {
+        let problem = unauthorized("sign-in needed", "this request shows no live session");
+        let is_read = [Method::GET, Method::HEAD].contains(&self.parts.method);
+        let path = self.parts.uri.path();
+        let whole = self.parts.uri.path_and_query().map(PathAndQuery::as_str);
+        let whole = whole.filter(|_| is_read).and_then(NextPath::parse);
+        let ends = path
+            .char_indices()
+            .rev()
+            .filter(|(_, symbol)| *symbol == '/');
+        let mut above = ends.filter_map(|(at, _)| NextPath::parse(path.get(..at)?));
+        let next = whole
+            .or_else(|| above.next())
+            .unwrap_or_else(NextPath::home);
+        Refusal::elsewhere(problem, step::to_login(&next, None))
+    }
+
+    /// Whether a person with this session goes straight on to `next`, and is not asked to sign in.
+    pub(super) fn goes_straight_on(&self, desk: &Desk, next: &NextPath, session: &Session) -> bool {
+        let destination = self.destination(desk);
+        !destination.asks_again(next, session, desk.clock.now())
+    }
+
+    /// Where whoever asks is going.
+    pub(super) fn destination(&self, desk: &Desk) -> Destination {
+        Destination::of(&desk.config.now(), &self.parts)
     }
 
     /// From where somebody signs in.
@@ -112,15 +144,10 @@ impl Posted {
     /// Where the person wanted to go, from the form.
     pub(super) fn next(&self) -> Result<NextPath, Refusal> {
         let next = self.form.optional("next")?;
-        Ok(next
-            .and_then(|text| NextPath::parse(text.expose()))
-            .unwrap_or_else(NextPath::home))
+        // A form that has none was sent to an address that has it.
+        let Some(next) = next else {
+            return Ok(self.asked.next());
+        };
+        Ok(NextPath::parse(next.expose()).unwrap_or_else(NextPath::home))
     }
-}
-
-/// Nobody is signed in; a person goes to do that, and comes back to the account page.
-pub(super) fn sign_in_first() -> Refusal {
-    let problem = unauthorized("sign-in needed", "this request shows no live session");
-    let account = NextPath::parse(step::ACCOUNT).unwrap_or_else(NextPath::home);
-    Refusal::elsewhere(problem, step::to_login(&account, None))
 }

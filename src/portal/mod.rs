@@ -154,13 +154,6 @@ impl Desk {
         brought.map_err(|cause| refusal::failed("listing sessions", &cause))?;
         Ok(self.sessions.of(user))
     }
-
-    /// The host that people know.
-    fn site(&self) -> &str {
-        self.origin
-            .split_once("://")
-            .map_or(self.origin.as_str(), |(_, host)| host)
-    }
 }
 
 fn routes(desk: Arc<Desk>) -> Router {

@@ -99,8 +99,7 @@ pub(super) fn with_next(path: &str, next: &NextPath) -> String {
     if *next == NextPath::home() {
         return path.to_owned();
     }
-    let next = utf8_percent_encode(next.as_str(), NON_ALPHANUMERIC);
-    format!("{path}?next={next}")
+    format!("{path}?next={}", next.in_query())
 }
 
 /// The login page, which says what has happened and leads on to `next`.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use maud::Markup;
 
 use super::Desk;
-use super::asked::{Asked, Posted, sign_in_first};
+use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
 use super::logout::left;
@@ -92,7 +92,9 @@ pub(super) async fn act(
         ))),
         Ok(said) => page(&desk, &me, &name, &said).await,
         // The session has ended while this was under way: it is shown nothing more.
-        Err((problem, _)) if problem.status() == StatusCode::UNAUTHORIZED => Err(sign_in_first()),
+        Err((problem, _)) if problem.status() == StatusCode::UNAUTHORIZED => {
+            Err(posted.asked.sign_in_first())
+        }
         Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field)),
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use maud::Markup;
 
-use super::asked::{Asked, Posted, sign_in_first};
+use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
 use super::form::Form;
@@ -74,7 +74,7 @@ pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer
             let problem = not_acceptable("user", "There is a user of this name already.");
             Err(complain(&desk, &me, &posted.form, problem, Some("user")).await)
         }
-        Err(UsersError::ActorEnded) => Err(sign_in_first()),
+        Err(UsersError::ActorEnded) => Err(posted.asked.sign_in_first()),
         Err(cause) => Err(failed("adding a user", &cause).into()),
     }
 }

@@ -45,6 +45,49 @@ async fn whatever_a_link_says_signing_in_leads_to_this_host() {
     }
 }
 
+/// What a browser sends of an address comes back whole, and the part that it keeps to itself as well: it
+/// takes a fragment along through redirects (Fetch §4.4, HTTP-redirect fetch, step 6).
+#[tokio::test]
+async fn an_address_survives_signing_in_to_the_letter() {
+    let demo = Demo::start().await;
+    let link = demo.link().await.expect("a link at the first start");
+    let mut admin = User::set_up(ADMIN, &link).await;
+    let long = "x".repeat(6_000);
+    for address in [
+        "/users/?a={b}|c^d`e&f[0]=\u{e9}#part-{2}".to_owned(),
+        format!("/users/?long={long}#end"),
+        "/.portcullis/users/admin".to_owned(),
+    ] {
+        admin
+            .browser
+            .driver
+            .debug("Storage.clearCookies", json!({}))
+            .await;
+        admin.browser.go("about:blank").await;
+        admin.browser.go(&demo.url(&address)).await;
+        admin.browser.is_at("/.portcullis/login").await;
+        // A wrong password on the way changes nothing.
+        let wrong = "document.querySelector('#user').value = 'admin';
+            document.querySelector('#password').value = 'wrong'; document.forms[0].submit()";
+        admin.browser.run(wrong).await;
+        admin
+            .browser
+            .says("#alert", |text| text.contains("not right"))
+            .await;
+        admin
+            .browser
+            .run("document.querySelector('#user').value = ''")
+            .await;
+        admin.sign_in_again_after_a_complaint().await;
+        let wanted = demo.url(&address);
+        let script = format!("return new URL({wanted:?}).href === location.href");
+        eventually(&format!("{address} to be where it leads"), async || {
+            (admin.browser.run(&script).await == true).then_some(())
+        })
+        .await;
+    }
+}
+
 /// The origin and the path of the first whole page that is not a step of signing in.
 async fn where_it_arrives(browser: &Browser, sample: &str) -> (String, String) {
     let script = "return document.readyState === 'complete'

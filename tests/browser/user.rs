@@ -99,6 +99,19 @@ impl User {
         browser.is_at("/.portcullis/second-factor").await;
     }
 
+    /// Signs in at a login page that complains, by the mouse.
+    pub(crate) async fn sign_in_again_after_a_complaint(&mut self) {
+        let browser = &self.browser;
+        browser.type_into("#user", &self.name).await;
+        browser.type_into("#password", PASSWORD).await;
+        browser.press("Sign in").await;
+        browser.is_at("/.portcullis/second-factor").await;
+        let code = self.recovery_codes.pop().unwrap();
+        self.browser.press("Use a recovery code instead").await;
+        self.browser.type_into("#recovery", &code).await;
+        self.browser.press("Use recovery code").await;
+    }
+
     /// Signs in at the login page that it is at, with the app.
     pub(crate) async fn sign_in(&mut self) {
         self.give_password().await;

@@ -73,6 +73,20 @@ async fn people_sign_in_on_the_host_of_a_panel() {
     const LOGIN: &str = "/.portcullis/login?next=%2Fecho%3Fback";
     let (_first, _second, gateway) = two().await;
     gateway.person("ada", "operator").await;
+    for (host, names) in [
+        (
+            "second.test:8443",
+            ["second</strong>", "second.test:8443</strong>"],
+        ),
+        ("localhost", ["test panel</strong>", "localhost</strong>"]),
+    ] {
+        let host = format!("Host: {host}");
+        let fields = [host.as_str(), "Accept: text/html"];
+        let page = gateway.connect().await.get(LOGIN, &fields).await.text();
+        for name in names {
+            assert!(page.contains(name), "{host}: {name} in {page}");
+        }
+    }
     let page = ["Host: second.test", "Accept: text/html"];
     let away = gateway.connect().await.get("/echo?back", &page).await;
     assert_eq!((away.status, away.header("location")), (303, Some(LOGIN)));

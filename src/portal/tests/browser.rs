@@ -63,7 +63,9 @@ impl House {
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
         let text = format!(
             "[gateway]\nexternal_url = \"{SITE}\"\n[second_factor]\nrequired = [\"administrator\"]\n\
-             [[panel]]\nupstream = \"http://127.0.0.1:1\""
+             [[panel]]\nname = \"wiki\"\nupstream = \"http://127.0.0.1:1\"\n\
+             [[panel.rule]]\npath = \"/fresh/\"\nallow = [\"operator\", \"administrator\"]\n\
+             reauthenticate = \"5m\""
         );
         let config = Live::new(Config::parse(&text, Path::new("test.toml")).unwrap());
         let store = Store::open(folder.path(), clock.clone()).await.unwrap();

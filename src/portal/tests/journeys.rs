@@ -120,14 +120,55 @@ async fn a_wrong_password_and_an_unknown_name_look_alike() {
 }
 
 #[tokio::test]
+async fn whoever_is_signed_in_goes_straight_on() {
+    let house = House::new().await;
+    // Whatever is posted from it was made for another browser.
+    let old_form = house.browser().get(LOGIN).await;
+    let mut bob = house.signed_in("boris").await;
+    for (asked, wanted) in [
+        ("/x", "/x"),
+        ("", "/"),
+        ("//e.com", "/"),
+        ("/%7Ba%7D%23frag", "/{a}#frag"),
+        ("/.portcullis/users/ada", "/.portcullis/users/ada"),
+        // To be refused there, and not asked for again and again.
+        ("/fresh/%2e%2e/x", "/"),
+    ] {
+        let seen = bob.get(&format!("/.portcullis/login?next={asked}")).await;
+        assert_eq!((seen.status, seen.location()), (303, wanted), "{asked}");
+        assert!(!seen.headers.contains_key("set-cookie"));
+    }
+    // The form of a tab that was open before is not refused, whatever is typed into it, and it does not
+    // count as a guess.
+    let jar = bob.jar.clone();
+    for password in [PASSWORD, "anything else"] {
+        let fields = [
+            ("user", " Boris "),
+            ("password", password),
+            ("next", "/y?z"),
+        ];
+        let seen = bob.submit(&old_form, LOGIN, &fields).await;
+        assert_eq!((seen.status, seen.location()), (303, "/y?z"));
+        assert_eq!(bob.jar, jar);
+    }
+    // Nobody becomes another person by that.
+    let fields = [("user", "ada"), ("password", "wrong"), ("next", "/y")];
+    assert_eq!(bob.submit(&old_form, LOGIN, &fields).await.status, 403);
+}
+
+#[tokio::test]
 async fn signing_in_again_takes_the_place_of_the_old_session() {
     let house = House::new().await;
     let mut browser = house.signed_in("ada").await;
     let before = browser.jar.clone();
-    let page = browser.get("/.portcullis/login?next=/x").await;
+    let fresh = "/.portcullis/login?next=/fresh/x%3Fa%3D1";
+    let seen = browser.get(fresh).await;
+    assert_eq!((seen.status, seen.location()), (303, "/fresh/x?a=1"));
+    house.hand.advance(std::time::Duration::from_secs(300));
+    let page = browser.get(fresh).await;
     assert!(page.body.contains("value=\"ada\""), "the name stands there");
-    let seen = give_password(&mut browser, "/.portcullis/login?next=/x", PASSWORD).await;
-    assert_eq!((seen.status, seen.location()), (303, "/x"));
+    let seen = give_password(&mut browser, fresh, PASSWORD).await;
+    assert_eq!((seen.status, seen.location()), (303, "/fresh/x?a=1"));
     assert_ne!(browser.jar, before);
     assert_eq!(house.sessions_of("ada").await.len(), 1);
     let after = std::mem::replace(&mut browser.jar, before);

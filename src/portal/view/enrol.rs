@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::super::page::{Page, frame};
-use super::{Complaint, Input, alert, hidden, hidden_csrf, input, title};
+use super::{Complaint, Input, alert, hidden_csrf, hidden_next, input, title};
 
 /// A fresh secret, to be taken into an app.
 pub(in crate::portal) struct Enrol<'a> {
@@ -53,9 +53,9 @@ pub(in crate::portal) fn enrol(view: &Enrol<'_>) -> Markup {
                     p { code id="totp-secret" class="secret" { (view.secret) } }
                 }
                 li {
-                    form method="post" action="/.portcullis/enrol" {
+                    form method="post" {
                         (hidden_csrf(view.csrf))
-                        (hidden("next", view.next))
+                        (hidden_next(view.next))
                         (input(&code, complaint))
                         button type="submit" { "Turn on" }
                     }

@@ -60,6 +60,14 @@ fn hidden(name: &str, value: &str) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
+/// Where a form leads on to. A very long address would not fit into the form, and stands in the address that
+/// the form is sent to.
+fn hidden_next(next: &str) -> Markup {
+    html! { @if next.len() <= MOST_HIDDEN { (hidden("next", next)) } }
+}
+
+const MOST_HIDDEN: usize = 2048;
+
 /// Read out by screen readers as soon as the page is there; fields refer to it.
 fn alert(complaint: Option<&Complaint<'_>>) -> Markup {
     html! {

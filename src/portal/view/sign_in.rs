@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::page::{Page, frame};
-use super::{Complaint, Input, alert, hidden, hidden_csrf, input, notice, title};
+use super::{Complaint, Input, alert, hidden_csrf, hidden_next, input, notice, title};
 
 /// The page behind a one-time link: a first or a new password.
 pub(in crate::portal) struct Setup<'a> {
@@ -18,8 +18,9 @@ pub(in crate::portal) struct Setup<'a> {
 pub(in crate::portal) struct Login<'a> {
     pub(in crate::portal) csrf: &'a str,
     pub(in crate::portal) next: &'a str,
-    /// The host that people know.
-    pub(in crate::portal) site: &'a str,
+    /// The panel and the host that the person is going to.
+    pub(in crate::portal) panel: Option<&'a str>,
+    pub(in crate::portal) host: &'a str,
     /// What was typed before, or who is signed in already.
     pub(in crate::portal) user: &'a str,
     pub(in crate::portal) notice: Option<&'a str>,
@@ -107,10 +108,17 @@ pub(in crate::portal) fn login(view: &Login<'_>) -> Markup {
             h1 { "Sign in" }
             (alert(complaint))
             (notice(view.notice))
-            p class="lead" { "to continue to " strong class="name" { (view.site) } }
-            form method="post" action="/.portcullis/login" {
+            p class="lead" {
+                "to continue to "
+                @if let Some(panel) = view.panel {
+                    strong class="name" { (panel) } " at "
+                }
+                strong class="name" { (view.host) }
+            }
+            // To the address of this page: a browser keeps the fragment of what was asked for in it.
+            form method="post" {
                 (hidden_csrf(view.csrf))
-                (hidden("next", view.next))
+                (hidden_next(view.next))
                 (input(&user, complaint))
                 (input(&password, complaint))
                 button type="submit" { "Sign in" }
@@ -145,9 +153,9 @@ pub(in crate::portal) fn second_factor(view: &SecondFactor<'_>) -> Markup {
     };
     let form = |field: Markup, button: &str| {
         html! {
-            form method="post" action="/.portcullis/second-factor" {
+            form method="post" {
                 (hidden_csrf(view.csrf))
-                (hidden("next", view.next))
+                (hidden_next(view.next))
                 (field)
                 button type="submit" { (button) }
             }
