@@ -39,6 +39,7 @@ pub(super) async fn list(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
             "action": entry.action,
             "subject": entry.subject,
             "detail": entry.detail,
+            "request": entry.request,
         })
     });
     Ok(answer_json(

@@ -114,6 +114,10 @@ impl Shape {
                 ("action", text("what was done")),
                 ("subject", text_or_null("to whom")),
                 ("detail", text("in words")),
+                (
+                    "request",
+                    text_or_null("the number of the request that did it, as in the access log"),
+                ),
             ]),
             Self::Node => whole(&node()),
             Self::Health => whole(&[("status", ok())]),

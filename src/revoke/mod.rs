@@ -15,6 +15,7 @@ use crate::store::change::{
 };
 use crate::store::{Committed, FeedNumber, Store, StoreError};
 use crate::telemetry::{Metrics, Step};
+use crate::wire::RequestId;
 
 /// Ends sessions. Every page, call and command that does so comes here. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -199,7 +200,7 @@ impl Revoker {
     where
         W: Future<Output = Result<Outcome, RevokeError>> + Send + 'static,
     {
-        let working = self.tasks.spawn(work);
+        let working = self.tasks.spawn(RequestId::carried(work));
         let worked = match self.cluster.patience() {
             None => working.await,
             Some(patience) => match tokio::time::timeout(patience, working).await {

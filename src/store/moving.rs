@@ -132,10 +132,10 @@ const TABLES: &[Table] = &[
     ),
     table!(
         "audit",
-        "seq, at, actor, action, subject, detail",
+        "seq, at, actor, action, subject, detail, request",
         "seq",
-        "$1, $2, $3, $4, $5, $6",
-        [Integer, Integer, Text, Text, Text, Text]
+        "$1, $2, $3, $4, $5, $6, $7",
+        [Integer, Integer, Text, Text, Text, Text, Text]
     ),
     table!(
         "seal_check",

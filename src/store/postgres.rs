@@ -27,6 +27,11 @@ const VERSIONS: &[Version] = &[
         "authority",
         include_str!("migrations/postgres/0003_authority.sql"),
     ),
+    (
+        4,
+        "request",
+        include_str!("migrations/postgres/0004_request.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

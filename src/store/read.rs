@@ -72,6 +72,8 @@ pub struct AuditEntry {
     pub action: String,
     pub subject: Option<String>,
     pub detail: String,
+    /// The number of the request that did it, as in the access log; `None` for what no request did.
+    pub request: Option<String>,
 }
 
 type UserRow = (i64, String, String, Option<String>, bool, i64);
@@ -317,8 +319,10 @@ impl Store {
 
     /// The audit list after entry `after`, oldest first, at the most `limit` entries.
     pub async fn audit(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<AuditRow> = sql("SELECT seq, at, actor, action, subject, detail FROM audit
-             WHERE seq > $1 ORDER BY seq LIMIT $2")
+        let rows: Vec<AuditRow> = sql(
+            "SELECT seq, at, actor, action, subject, detail, request FROM audit
+             WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
         .bind(after)
         .bind(limit)
         .all(&self.engine)
@@ -333,8 +337,10 @@ impl Store {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows: Vec<AuditRow> = sql("SELECT seq, at, actor, action, subject, detail FROM audit
-             WHERE seq < $1 ORDER BY seq DESC LIMIT $2")
+        let rows: Vec<AuditRow> = sql(
+            "SELECT seq, at, actor, action, subject, detail, request FROM audit
+             WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+        )
         .bind(before.unwrap_or(i64::MAX))
         .bind(limit)
         .all(&self.engine)
@@ -344,9 +350,17 @@ impl Store {
     }
 }
 
-type AuditRow = (i64, i64, String, String, Option<String>, String);
+type AuditRow = (
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+    String,
+    Option<String>,
+);
 
-fn audit_entry((seq, at, actor, action, subject, detail): AuditRow) -> AuditEntry {
+fn audit_entry((seq, at, actor, action, subject, detail, request): AuditRow) -> AuditEntry {
     AuditEntry {
         seq,
         at: Timestamp::from_millis(at),
@@ -354,6 +368,7 @@ fn audit_entry((seq, at, actor, action, subject, detail): AuditRow) -> AuditEntr
         action,
         subject,
         detail,
+        request,
     }
 }
 

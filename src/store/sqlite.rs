@@ -41,6 +41,11 @@ const VERSIONS: &[Version] = &[
         "authority",
         include_str!("migrations/sqlite/0006_authority.sql"),
     ),
+    (
+        7,
+        "request",
+        include_str!("migrations/sqlite/0007_request.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

@@ -35,7 +35,23 @@ impl RequestId {
 
     /// The number of the request that the running task answers; a fresh one elsewhere.
     pub fn current() -> Self {
-        CURRENT.try_with(|id| *id).unwrap_or_else(|_| Self::next())
+        Self::current_if_any().unwrap_or_else(Self::next)
+    }
+
+    /// The number of the request that the running task answers.
+    pub fn current_if_any() -> Option<Self> {
+        CURRENT.try_with(|id| *id).ok()
+    }
+
+    /// `work` as a part of the request that is answered here, to be run by another task.
+    pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        let id = Self::current_if_any();
+        async move {
+            match id {
+                Some(id) => id.of(work).await,
+                None => work.await,
+            }
+        }
     }
 
     /// Lets `work` be of this request.
@@ -75,5 +91,8 @@ mod tests {
         let id = RequestId::next();
         assert_eq!(id.of(async { RequestId::current() }).await, id);
         assert_ne!(RequestId::current(), RequestId::current());
+        assert_eq!(RequestId::current_if_any(), None);
+        let carried = CURRENT.sync_scope(id, || RequestId::carried(async { RequestId::current() }));
+        assert_eq!(carried.await, id);
     }
 }

@@ -137,6 +137,35 @@ async fn a_malformed_head_has_a_line_and_a_number() {
     assert!(numbers.contains(counted), "{numbers}");
 }
 
+#[tokio::test]
+async fn an_entry_of_the_audit_list_names_the_request_that_did_it() {
+    let (_panel, gateway) = gateway().await;
+    let token = gateway.token("users,revoke");
+    gateway.person("ada", "operator").await;
+    for path in ["/v1/users/ada/password-changed", "/v1/users/ada/setup-link"] {
+        let answer = gateway.call(&token, "POST", path, "").await;
+        assert!(
+            [200, 201].contains(&answer.status),
+            "{path}: {}",
+            answer.text()
+        );
+        let told = line(&gateway, |line| line["path"] == path).await;
+        let list = gateway.audit();
+        let is_of = |entry: &&Value| entry["request"] == told["request"];
+        assert_eq!(list.iter().filter(is_of).count(), 1, "{told}\n{list:?}");
+    }
+    let list = gateway.audit();
+    let begun = list
+        .iter()
+        .find(|entry| entry["action"] == "session-started");
+    let number = begun.unwrap()["request"].as_str().unwrap().to_owned();
+    let told = line(&gateway, |line| line["request"] == number.as_str()).await;
+    assert!(
+        told["path"].as_str().unwrap().starts_with("/.portcullis/"),
+        "{told}"
+    );
+}
+
 fn told_heads(gateway: &Gateway, cause: &str) -> usize {
     let is_meant = |line: &&Value| line["verdict"] == "malformed" && line["cause"] == cause;
     lines(gateway).iter().filter(is_meant).count()

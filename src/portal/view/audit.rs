@@ -62,6 +62,7 @@ fn row(entry: &AuditEntry, now: Timestamp) -> Markup {
                     div { dt { "When" } dd { (moment(entry.at, now)) } }
                     div { dt { "By" } dd { (entry.actor) } }
                     @if !entry.detail.is_empty() { div { dt { "What" } dd { (entry.detail) } } }
+                    @if let Some(request) = &entry.request { div { dt { "Request" } dd { (request) } } }
                     div { dt { "No." } dd { (entry.seq) } }
                 }
             }

@@ -30,6 +30,7 @@ use super::statement::{On, sql};
 use super::{StoreError, Work, failed};
 use crate::clock::Timestamp;
 use crate::model::Event;
+use crate::wire::RequestId;
 
 /// One change that [`super::Store::commit`] can write.
 pub trait Change: Send {
@@ -73,15 +74,19 @@ impl<'a> Desk<'a> {
 
     /// Adds the event to the audit list.
     pub(super) async fn record(&mut self, event: &Event) -> Result<(), StoreError> {
-        sql("INSERT INTO audit (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)")
-            .bind(self.now.millis())
-            .bind(event.actor.to_string())
-            .bind(event.action.as_str())
-            .bind(event.subject.as_ref().map(|name| name.as_str()))
-            .bind(&event.detail)
-            .run(self.connection())
-            .await
-            .map(drop)
-            .map_err(failed("writing the audit list"))
+        sql(
+            "INSERT INTO audit (at, actor, action, subject, detail, request)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(self.now.millis())
+        .bind(event.actor.to_string())
+        .bind(event.action.as_str())
+        .bind(event.subject.as_ref().map(|name| name.as_str()))
+        .bind(&event.detail)
+        .bind(RequestId::current_if_any().map(|id| id.to_string()))
+        .run(self.connection())
+        .await
+        .map(drop)
+        .map_err(failed("writing the audit list"))
     }
 }
