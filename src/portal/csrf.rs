@@ -30,6 +30,8 @@ pub(super) enum Binding<'a> {
     SignIn(&'a str),
     /// Of a stranger: the value of the form cookie.
     Stranger(&'a str),
+    /// Of a stranger who has opened a one-time link: the value of the form cookie, and the link's token.
+    Link(&'a str, &'a str),
 }
 
 impl FormKey {
@@ -53,6 +55,10 @@ impl FormKey {
 /// The kind goes first, so that no value of one kind counts as another's.
 fn message(binding: Binding<'_>) -> Vec<u8> {
     let (kind, value): (u8, &[u8]) = match &binding {
+        // The value has one length, so that where it ends is clear.
+        Binding::Link(value, token) => {
+            return [b"L", value.as_bytes(), token.as_bytes()].concat();
+        }
         Binding::Session(token) => (b'S', &token.0),
         Binding::SignIn(value) => (b'P', value.as_bytes()),
         Binding::Stranger(value) => (b'F', value.as_bytes()),
@@ -87,6 +93,11 @@ impl Stranger {
     /// What the form of this stranger is bound to.
     pub(super) fn binding(&self) -> Binding<'_> {
         Binding::Stranger(&self.value)
+    }
+
+    /// What the form of this stranger for a one-time link is bound to.
+    pub(super) fn binding_to<'a>(&'a self, token: &'a str) -> Binding<'a> {
+        Binding::Link(&self.value, token)
     }
 
     /// The same answer, with the cookie if the browser has to be given it.
@@ -173,6 +184,8 @@ mod tests {
             Binding::Session(TokenHash(bytes)),
             Binding::SignIn(&text),
             Binding::Stranger(&text),
+            Binding::Link(&text, "x"),
+            Binding::Link(&text, "y"),
             Binding::Session(TokenHash([2; 32])),
         ];
         for (i, &made_for) in bindings.iter().enumerate() {

@@ -1,10 +1,15 @@
 //! The page behind a one-time link: whoever holds the link chooses the password.
+//!
+//! The link's address is left at once for one without the token, which a cookie holds from then on: an
+//! address is kept in histories, read by pages of the same origin (`navigation.entries()`), and shown to
+//! whoever looks on. Opening it spends nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 
 use super::asked::{Asked, Posted};
 use super::csrf::Stranger;
@@ -18,9 +23,14 @@ use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
 use crate::model::User;
 use crate::users::UsersError;
-use crate::wire::{NextPath, Problem, RequestId};
+use crate::wire::cookie::{self, Found};
+use crate::wire::{NextPath, Problem, RequestId, Response};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
+    if let Some(token) = asked.query("token") {
+        holder(&desk, &token, &asked).await?;
+        return Ok(opened(&token));
+    }
     let stranger = Stranger::of(&asked.parts);
     let token = token(&asked)?;
     let user = holder(&desk, &token, &asked).await?;
@@ -38,7 +48,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
             draw(&desk, &stranger, &token, &user, Some(complaint))
         })
     };
-    if !posted.fits(&desk.form_key, stranger.binding())? {
+    if !posted.fits(&desk.form_key, stranger.binding_to(&token))? {
         return Err(again(out_of_date(), None));
     }
     let password = posted.form.required("password")?;
@@ -48,13 +58,13 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     }
     let origin = posted.asked.origin();
     match desk.users.set_up(&token, password.clone(), &origin).await {
-        Ok(step) => Ok(step::go_on(&step, &NextPath::home())),
+        Ok(step) => Ok(left(step::go_on(&step, &NextPath::home()))),
         Err(UsersError::LinkSpent) => Err(no_such_link().into()),
         // The password is set all the same.
-        Err(UsersError::SignIn(_)) => Ok(see_other(&step::to_login(
-            &NextPath::home(),
-            Some(Done::PasswordSet),
-        ))),
+        Err(UsersError::SignIn(_)) => {
+            let login = step::to_login(&NextPath::home(), Some(Done::PasswordSet));
+            Ok(left(see_other(&login)))
+        }
         Err(error) => {
             let (problem, field) = password_complaint(error, "password");
             Err(again(problem, field))
@@ -70,17 +80,44 @@ fn draw(
     complaint: Option<Complaint<'_>>,
 ) -> maud::Markup {
     sign_in::setup(&sign_in::Setup {
-        csrf: &desk.form_key.field(stranger.binding()),
-        token,
+        csrf: &desk.form_key.field(stranger.binding_to(token)),
         user: user.name.as_str(),
         min_length: desk.config.now().min_password_length(user.role),
         complaint,
     })
 }
 
-fn token(asked: &Asked) -> Result<String, Problem> {
-    asked.query("token").ok_or_else(no_such_link)
+/// To the same page, which the cookie opens from now on.
+fn opened(token: &str) -> Response {
+    let mut response = see_other(PAGE);
+    let held = cookie::set(cookie::SETUP, token);
+    response.headers_mut().append(SET_COOKIE, held);
+    response
 }
+
+/// The link has done its work.
+fn left(mut response: Response) -> Response {
+    let gone = cookie::clear(cookie::SETUP);
+    response.headers_mut().append(SET_COOKIE, gone);
+    response
+}
+
+/// Of the link that this browser has opened.
+fn token(asked: &Asked) -> Result<String, Problem> {
+    match cookie::find(&asked.parts.headers, cookie::SETUP) {
+        Found::One(token) => Ok(token.to_owned()),
+        Found::None | Found::Conflict => Err(no_link_opened()),
+    }
+}
+
+fn no_link_opened() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no link opened").detail(
+        "This page is behind a one-time link: open the link itself, in this browser, which must keep \
+         cookies, or ask an administrator for a new one. If you have set your password already, sign in",
+    )
+}
+
+const PAGE: &str = "/.portcullis/setup";
 
 /// Whose link it is. It is looked up first: a right link is never held up by wrong ones.
 async fn holder(desk: &Desk, token: &str, asked: &Asked) -> Result<User, Problem> {

@@ -17,6 +17,8 @@ use memchr::{memchr, memchr_iter};
 pub const SESSION: &str = "__Host-Http-portcullis";
 /// Holds a sign-in that is under way: never a session.
 pub const SIGN_IN: &str = "__Host-Http-portcullis-signin";
+/// Holds the token of the one-time link that was opened, so that no address shows it.
+pub const SETUP: &str = "__Host-Http-portcullis-setup";
 /// Binds a form of somebody who is not signed in to the browser that fetched it.
 pub const FORM: &str = "__Host-Http-portcullis-form";
 

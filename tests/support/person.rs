@@ -77,7 +77,11 @@ impl Person {
             ("password", password.as_str()),
             ("password_again", &password),
         ];
-        let answer = self.submit(link, link, &fields).await;
+        let opened = self.get(link).await;
+        assert_eq!(opened.status, 303, "{}", opened.text());
+        let page = opened.header("location").unwrap().to_owned();
+        assert!(!page.contains("token"), "{page}");
+        let answer = self.submit(&page, &page, &fields).await;
         assert_eq!(answer.status, 303, "{}", answer.text());
         let enrol = answer.header("location").unwrap().to_owned();
         assert!(enrol.starts_with("/.portcullis/enrol"), "{enrol}");

@@ -179,7 +179,12 @@ impl Browser<'_> {
     }
 
     pub(super) async fn get(&mut self, path: &str) -> Seen {
-        self.send(Method::GET, path, None).await
+        let seen = self.send(Method::GET, path, None).await;
+        if path.contains("/setup?token=") && seen.status == 303 {
+            // The link's address is left at once.
+            return self.send(Method::GET, seen.location(), None).await;
+        }
+        seen
     }
 
     /// Posts the form of a page.

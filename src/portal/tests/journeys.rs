@@ -1,5 +1,7 @@
 //! The ways that people take.
 
+use http::Method;
+
 use super::browser::{Browser, House, PASSWORD, Seen, twice};
 use crate::model::Role;
 use crate::wire::cookie;
@@ -7,6 +9,7 @@ use crate::wire::cookie;
 const LOGIN: &str = "/.portcullis/login";
 const SECOND_FACTOR: &str = "/.portcullis/second-factor";
 const ACCOUNT: &str = "/.portcullis/account";
+const SETUP: &str = "/.portcullis/setup";
 
 /// A person with an app, set up by a link; the secret of the app and the page with the codes.
 pub(super) async fn set_up(house: &House, browser: &mut Browser<'_>, name: &str) -> (String, Seen) {
@@ -328,6 +331,45 @@ async fn a_link_works_once() {
         assert_eq!(spent.status, 404);
         assert!(spent.body.contains("ask an administrator"), "{spent:?}");
     }
+}
+
+#[tokio::test]
+async fn a_links_token_leaves_the_address_and_opening_it_spends_nothing() {
+    let house = House::new().await;
+    let ada = house.invite("ada", Role::Operator).await;
+    let bob = house.invite("bob", Role::Operator).await;
+    let token = ada.split_once('=').unwrap().1;
+    let mut browser = house.browser();
+    for method in [Method::GET, Method::HEAD, Method::GET] {
+        let seen = browser.send(method, &ada, None).await;
+        assert_eq!((seen.status, seen.location()), (303, SETUP));
+        assert_eq!(seen.headers["referrer-policy"], "no-referrer");
+        assert_eq!(seen.headers["cache-control"], "no-store");
+        assert_eq!(browser.jar[cookie::SETUP], token);
+    }
+    let page = browser.get(SETUP).await;
+    assert_eq!(page.status, 200);
+    assert!(!page.body.contains(token), "{page:?}");
+    // Another link in a second tab: the first tab's form is not taken for the second one's person.
+    let second = browser.get(&bob).await;
+    let late = browser.submit(&page, SETUP, &twice(PASSWORD)).await;
+    assert_eq!(late.status, 403);
+    assert!(late.body.contains("bob"), "the fresh form says whose it is");
+    let seen = browser.submit(&second, SETUP, &twice(PASSWORD)).await;
+    assert_eq!(seen.status, 303, "{seen:?}");
+    assert!(!browser.jar.contains_key(cookie::SETUP));
+    assert!(house.sessions_of("ada").await.is_empty());
+    // A post shows the cookie, and no address opens it.
+    let mut other = house.browser();
+    let page = other.get(&ada).await;
+    other.jar.remove(cookie::SETUP);
+    let seen = other.submit(&page, &ada, &twice(PASSWORD)).await;
+    assert_eq!(seen.status, 404);
+    assert_eq!(
+        house.browser().get(&ada).await.status,
+        200,
+        "nothing was spent"
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ const EVIL: &str = "\"><svg onload=alert(1)>&'";
 fn sign_in_pages(complaint: Option<Complaint<'_>>) -> Vec<(&'static str, String)> {
     let setup = sign_in::setup(&sign_in::Setup {
         csrf: EVIL,
-        token: EVIL,
         user: EVIL,
         min_length: 12,
         complaint,

@@ -94,7 +94,11 @@ async fn strangers_forms_are_bound_to_their_browser() {
     let page = ada.get(&link).await;
     let fields = twice(PASSWORD);
     let seen = house.browser().submit(&page, &link, &fields).await;
-    assert_eq!(seen.status, 403, "without the cookie");
+    assert_eq!(seen.status, 404, "without the link");
+    let mut other = house.browser();
+    other.get(&link).await;
+    let seen = other.submit(&page, &link, &fields).await;
+    assert_eq!(seen.status, 403, "in another browser");
     let seen = ada.submit(&page, &link, &fields).await;
     assert_eq!(seen.location(), "/.portcullis/enrol");
     let early = page.csrf().to_owned();

@@ -8,7 +8,6 @@ use super::{Complaint, Input, alert, hidden_csrf, hidden_next, input, notice, ti
 /// The page behind a one-time link: a first or a new password.
 pub(in crate::portal) struct Setup<'a> {
     pub(in crate::portal) csrf: &'a str,
-    pub(in crate::portal) token: &'a str,
     pub(in crate::portal) user: &'a str,
     pub(in crate::portal) min_length: usize,
     pub(in crate::portal) complaint: Option<Complaint<'a>>,
@@ -70,7 +69,7 @@ pub(in crate::portal) fn setup(view: &Setup<'_>) -> Markup {
                 "Your user name is " strong class="name" { (view.user) } ". A few words in a row are "
                 "easy to remember and hard to guess."
             }
-            form method="post" action={ "/.portcullis/setup?token=" (view.token) } {
+            form method="post" action="/.portcullis/setup" {
                 (hidden_csrf(view.csrf))
                 // So that password stores keep the password under the right name.
                 input class="unseen" type="text" name="username" value=(view.user)
