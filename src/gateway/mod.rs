@@ -136,17 +136,15 @@ impl Door {
                     session.touch(now);
                 }
                 tell_who(entry, permit.session());
-                if permit.target().is_websocket() {
-                    // A tunnel outlives its answer.
-                    parts.extensions.insert(entry.clone());
-                }
                 let answers = front.answers_of(permit.panel()).cloned();
                 let proxy = self.ways_of(&front);
                 drop(front);
                 Answered {
                     verdict: "pass",
                     panel: answers.map(|answers| (permit.panel().clone(), answers)),
-                    response: self.forward(&proxy, permit, parts, body, connection).await,
+                    response: self
+                        .forward(&proxy, permit, parts, body, connection, entry)
+                        .await,
                 }
             }
             Verdict::Portal(visit) => {
@@ -267,13 +265,18 @@ impl Door {
         parts: &mut Parts,
         body: Incoming,
         connection: &Connection,
+        entry: &Entry,
     ) -> Response {
-        match proxy.forward(permit, parts, body, connection).await {
+        let forwarding = proxy.forward(permit, parts, body, connection, entry);
+        match forwarding.await {
             Ok(mut response) => {
                 response.extensions_mut().insert(OfPanel);
                 response
             }
-            Err(fault) => self.failed(&fault, parts, connection),
+            Err(fault) => {
+                fault.end().into_iter().for_each(|end| entry.ended(end));
+                self.failed(&fault, parts, connection)
+            }
         }
     }
 

@@ -9,12 +9,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::condition::Place;
+use super::ending::{self, Teller};
 use super::upstream::{Pool, RoundTrip};
 use crate::cancel::Cancelled;
 use crate::clock::Clock;
@@ -38,8 +42,8 @@ pub enum ClientFault {
 /// What is read of a body before a place at the panel is taken, in bytes: most forms are whole then.
 const GATHERED: usize = 64 * 1024;
 
-/// How long that is waited for where the length of the body is not known: it may be a stream that goes
-/// on only after the panel has answered.
+/// How long that is waited for where the body is longer, or its length is not known: it may go on only
+/// after the panel has answered.
 const BRIEFLY: Duration = Duration::from_millis(250);
 
 /// How long a body may come slowly before its rate counts.
@@ -79,6 +83,10 @@ struct Pace {
     waits_since: Option<Instant>,
 }
 
+/// An answer that is use of its session for as long as the browser takes it.
+#[derive(Debug)]
+pub(super) struct Taken(Clock);
+
 /// The body of a panel's answer. Dropped before its end it takes the connection to the panel along.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
@@ -86,6 +94,8 @@ pub(super) struct ResponseBody {
     under_way: Option<(Box<RoundTrip>, Exchange, Place)>,
     cut: Cancelled<CutReason>,
     pool: Pool,
+    taken: Option<Taken>,
+    teller: Teller,
 }
 
 impl RequestBody {
@@ -142,9 +152,9 @@ impl RequestBody {
             return Ok(());
         };
         body.room = Some(room);
-        let is_known = body.length.is_some();
+        let is_small = body.length.is_some_and(|length| length <= GATHERED as u64);
         let gathering = poll_fn(|cx| body.poll_gather(cx));
-        if is_known {
+        if is_small {
             return gathering.await;
         }
         timeout(BRIEFLY, gathering).await.unwrap_or(Ok(()))
@@ -240,12 +250,41 @@ impl Pace {
 }
 
 impl ResponseBody {
-    pub(super) fn new(trip: Box<RoundTrip>, exchange: Exchange, pool: Pool, place: Place) -> Self {
+    pub(super) fn new(
+        trip: Box<RoundTrip>,
+        exchange: Exchange,
+        pool: Pool,
+        place: Place,
+        teller: Teller,
+    ) -> Self {
         Self {
+            taken: None,
+            teller,
             cut: exchange.guard().is_cut(),
             under_way: Some((trip, exchange, place)),
             pool,
         }
+    }
+}
+
+impl ResponseBody {
+    /// Counts as use, where it does.
+    pub(super) fn taken(mut self, taken: Option<Taken>) -> Self {
+        self.taken = taken;
+        self
+    }
+}
+
+impl Taken {
+    /// An answer has an end that the person waits for. A stream of events has none: like what comes on a
+    /// WebSocket it is the panel's doing alone, and would keep a session alive that nobody uses.
+    pub(super) fn of(head: &Parts, clock: &Clock) -> Option<Self> {
+        let kind = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let is_events = kind.is_some_and(|kind| {
+            let name = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+            name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        });
+        (!is_events).then(|| Self(clock.clone()))
     }
 }
 
@@ -259,14 +298,29 @@ impl Body for ResponseBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         // An error, not an end: a cut answer must not look complete.
         if let Poll::Ready(reason) = Pin::new(&mut self.cut).poll(cx) {
+            self.teller.abandoned(Some(reason));
             return Poll::Ready(Some(Err(io::Error::other(reason))));
         }
-        let Some((trip, exchange, _)) = &mut self.under_way else {
+        let this = &mut *self;
+        let Some((trip, exchange, _)) = &mut this.under_way else {
             return Poll::Ready(None);
         };
         // Trailers of a panel are not passed on: it could set the gateway's cookie in them.
         let data = ready!(trip.poll_data(cx));
-        exchange.guard().may_carry().map_err(io::Error::other)?;
+        if let Err(reason) = exchange.guard().may_carry() {
+            this.teller.abandoned(Some(reason));
+            return Poll::Ready(Some(Err(io::Error::other(reason))));
+        }
+        match &data {
+            Some(Err(fault)) => this.teller.ended(ending::of_answer(fault, trip)),
+            // What comes before has been taken.
+            Some(Ok(_)) if !trip.is_over() => {
+                if let (Some(Taken(clock)), Some(session)) = (&this.taken, exchange.session()) {
+                    session.touch(clock.now());
+                }
+            }
+            _ => {}
+        }
         Poll::Ready(data.map(|data| data.map(Frame::data).map_err(io::Error::other)))
     }
 
@@ -286,6 +340,9 @@ impl Drop for ResponseBody {
     /// A connection whose answer was read to its end may serve again; any other is closed.
     fn drop(&mut self) {
         if let Some((trip, exchange, place)) = self.under_way.take() {
+            if !trip.is_over() {
+                self.teller.abandoned(exchange.guard().why_cut());
+            }
             self.pool.give_back(trip, exchange, place);
         }
     }

@@ -7,6 +7,7 @@
 mod answer_field;
 mod body;
 mod condition;
+mod ending;
 mod fault;
 mod guarded;
 mod origin_head;
@@ -27,14 +28,15 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 pub use self::body::ClientFault;
-use self::body::{RequestBody, ResponseBody};
+use self::body::{RequestBody, ResponseBody, Taken};
 pub use self::condition::PanelState;
 use self::condition::{Condition, Place};
+use self::ending::Teller;
 pub use self::fault::ForwardError;
 pub use self::panels::Panels;
 #[cfg(fuzzing)]
 pub use self::upstream::fuzzing;
-use self::upstream::{Answer, Person, Upstream};
+use self::upstream::{Answer, Person, RoundTrip, Upstream};
 pub use self::upstream::{AnswerFault, UpstreamError};
 use crate::accept::Connection;
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ use crate::config::Panel;
 use crate::gate::Permit;
 use crate::session::{CutReason, Exchange};
 use crate::shutdown::Shutdown;
+use crate::telemetry::Entry;
 use crate::wire::{Body, Response};
 
 /// The ways to the panels, of one worker: it has connections of its own.
@@ -70,6 +73,9 @@ struct Outbound<'a> {
     permit: &'a Permit,
     panel: &'a Panel,
     client: IpAddr,
+    connection: &'a Connection,
+    /// Where it is told how it ends.
+    entry: &'a Entry,
 }
 
 impl Proxy {
@@ -101,12 +107,13 @@ impl Proxy {
         parts: &mut Parts,
         body: Incoming,
         connection: &Connection,
+        entry: &Entry,
     ) -> Result<Response, ForwardError> {
         let is_meant = |way: &&Way| Arc::ptr_eq(&way.panel, permit.panel());
         let Some(way) = self.ways.iter().find(is_meant) else {
             return Err(fault::nonsense(permit.panel(), "no way leads to it"));
         };
-        way.forward(permit, parts, body, connection).await
+        way.forward(permit, parts, body, connection, entry).await
     }
 }
 
@@ -117,6 +124,7 @@ impl Way {
         parts: &mut Parts,
         body: Incoming,
         connection: &Connection,
+        entry: &Entry,
     ) -> Result<Response, ForwardError> {
         let exchange = match permit.session() {
             Some(session) => Exchange::of(session.clone(), connection.closer().clone())
@@ -148,9 +156,11 @@ impl Way {
             permit: &permit,
             panel: &self.panel,
             client: connection.client_of(&parts.headers),
+            connection,
+            entry,
         };
         let forwarded = if permit.target().is_websocket() {
-            let opening = self.open_tunnel(&outbound, parts, exchange, connection, place);
+            let opening = self.open_tunnel(&outbound, parts, exchange, place);
             // Rare and large: every request would carry the room for it.
             Box::pin(opening).await
         } else {
@@ -178,6 +188,17 @@ impl Way {
         answer.map_err(|fault| fault::of_exchange(&self.panel, fault))
     }
 
+    fn body(
+        &self,
+        outbound: &Outbound<'_>,
+        trip: Box<RoundTrip>,
+        exchange: Exchange,
+        place: Place,
+    ) -> ResponseBody {
+        let teller = Teller::of(outbound, &self.panel);
+        ResponseBody::new(trip, exchange, self.upstream.pool().clone(), place, teller)
+    }
+
     async fn exchange(
         &self,
         outbound: &Outbound<'_>,
@@ -200,7 +221,8 @@ impl Way {
             ));
         }
         let head = response_head::clean(head, outbound);
-        let body = ResponseBody::new(trip, exchange, self.upstream.pool().clone(), place);
+        let taken = Taken::of(&head, &self.clock);
+        let body = self.body(outbound, trip, exchange, place).taken(taken);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }

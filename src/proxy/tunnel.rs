@@ -17,17 +17,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::body::{RequestBody, ResponseBody};
+use super::body::RequestBody;
 use super::condition::Place;
+use super::ending::Teller;
 use super::guarded::Guarded;
 use super::upstream::{Answer, Head, Stream};
 use super::websocket::{self, Frames, close_frame};
 use super::{ForwardError, Outbound, Way, fault, request_head, response_head};
-use crate::accept::Connection;
 use crate::clock::Clock;
 use crate::session::{CutReason, Exchange};
 use crate::shutdown::Shutdown;
-use crate::telemetry::Entry;
+use crate::telemetry::End;
 use crate::wire::{Body, Response};
 
 /// How long the browser has to take the close frame.
@@ -49,7 +49,6 @@ impl Way {
         outbound: &Outbound<'_>,
         parts: &mut Parts,
         exchange: Exchange,
-        connection: &Connection,
         place: Place,
     ) -> Result<Response, ForwardError> {
         let over_http2 = parts.version == Version::HTTP_2;
@@ -71,13 +70,14 @@ impl Way {
         };
         let tunnel = Tunnel {
             exchange,
-            entry: parts.extensions.remove(),
+            teller: Teller::of(outbound, &self.panel),
             _place: place,
             clock: self.clock.clone(),
             shutdown: self.tasks.clone(),
         };
+        outbound.entry.goes_on();
         if !over_http2 {
-            connection.becomes_tunnel();
+            outbound.connection.becomes_tunnel();
         }
         let (panel, ahead) = answer.trip.into_tunnel();
         self.tasks.spawn(tunnel.run(browser, panel, ahead));
@@ -99,8 +99,7 @@ impl Way {
             return Err(fault::nonsense(&self.panel, "it did not switch protocols"));
         }
         let head = response_head::clean(answer.head, outbound);
-        let pool = self.upstream.pool().clone();
-        let body = ResponseBody::new(answer.trip, exchange, pool, place);
+        let body = self.body(outbound, answer.trip, exchange, place);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }
@@ -152,18 +151,18 @@ fn switched(head: response::Parts, outbound: &Outbound<'_>, over_http2: bool) ->
 /// A WebSocket in flight.
 struct Tunnel {
     exchange: Exchange,
-    /// Its line in the log, which is written when the tunnel is over.
-    entry: Option<Entry>,
+    /// Holds its line in the log, which is written when the tunnel is over.
+    teller: Teller,
     _place: Place,
     clock: Clock,
     shutdown: Shutdown,
 }
 
 /// The way to the browser, and where in the stream of frames it stands.
-struct ToBrowser {
+struct ToBrowser<'a> {
     writer: Guarded<WriteHalf<TokioIo<Upgraded>>>,
     frames: Frames,
-    entry: Option<Entry>,
+    teller: &'a Teller,
     /// Some of a write may have gone out: where the stream stands is not known.
     is_writing: bool,
 }
@@ -171,8 +170,10 @@ struct ToBrowser {
 impl Tunnel {
     /// `ahead`: what came from the panel behind its answer.
     async fn run(self, browser: OnUpgrade, panel: Stream, ahead: BytesMut) {
-        let Ok(Ok(browser)) = self.exchange.until_cut(browser).await else {
-            return;
+        let browser = match self.exchange.until_cut(browser).await {
+            Ok(Ok(browser)) => browser,
+            Ok(Err(_)) => return self.teller.abandoned(None),
+            Err(reason) => return self.teller.abandoned(Some(reason)),
         };
         let (from_browser, to_browser) = split(TokioIo::new(browser));
         let (from_panel, mut to_panel) = split(panel);
@@ -181,69 +182,96 @@ impl Tunnel {
         let mut to_browser = ToBrowser {
             writer,
             frames: Frames::default(),
-            entry: self.entry.clone(),
+            teller: &self.teller,
             is_writing: false,
         };
-        let reason = tokio::select! {
+        let ended = tokio::select! {
             biased; // the end of the session wins over bytes that are ready at the same moment
-            reason = self.exchange.guard().is_cut() => Some(reason),
-            () = self.shutdown.hurried() => Some(CutReason::GatewayEnds),
-            () = until_both_end(
+            reason = self.exchange.guard().is_cut() => Err(reason),
+            () = self.shutdown.hurried() => Err(CutReason::GatewayEnds),
+            end = until_both_end(
                 self.carry_up(from_browser, &mut to_panel),
                 to_browser.carry_down(from_panel, ahead),
-            ) => None,
+            ) => self.exchange.guard().why_cut().map_or(Ok(end), Err),
         };
-        if let Some(reason) = reason {
-            to_browser.say_farewell(reason).await;
+        match ended {
+            Ok(end) => self.teller.ended(end),
+            Err(reason) => {
+                self.teller.abandoned(Some(reason));
+                to_browser.say_farewell(reason).await;
+            }
         }
-        let closing = async { tokio::join!(to_browser.writer.shutdown(), to_panel.shutdown()) };
+        let to_browser = async {
+            // What waits from before a cut does not go out after it.
+            if ended.is_ok() || !to_browser.is_writing {
+                let _ = to_browser.writer.shutdown().await;
+            }
+        };
+        let closing = async { tokio::join!(to_browser, to_panel.shutdown()) };
         // Whether it closes in good form or not: it is dropped with this function.
         let _ = timeout(FAREWELL, closing).await;
     }
 
-    /// Bytes from the browser count as activity of the session; bytes from the panel do not.
+    /// Messages from the browser count as activity of the session; what a browser sends on its own, and
+    /// bytes from the panel, do not. `Err` where there is nothing more to say to either side.
     async fn carry_up(
         &self,
         mut from_browser: ReadHalf<TokioIo<Upgraded>>,
         to_panel: &mut WriteHalf<Stream>,
-    ) -> io::Result<()> {
+    ) -> Result<End, End> {
         let mut buffer = BytesMut::with_capacity(BUFFER);
-        while from_browser.read_buf(&mut buffer).await? > 0 {
-            if let Some(session) = self.exchange.session() {
+        let mut frames = Frames::default();
+        let left = |_: io::Error| End::ClientLeft;
+        let reset = |_: io::Error| End::PanelReset;
+        while from_browser.read_buf(&mut buffer).await.map_err(left)? > 0 {
+            if frames.pass(&buffer)
+                && let Some(session) = self.exchange.session()
+            {
                 session.touch(self.clock.now());
             }
-            to_panel.write_all(&buffer).await?;
-            to_panel.flush().await?;
+            to_panel.write_all(&buffer).await.map_err(reset)?;
+            to_panel.flush().await.map_err(reset)?;
             buffer.clear();
         }
-        to_panel.shutdown().await
+        to_panel.shutdown().await.map_err(reset)?;
+        Ok(match frames.has_closed() {
+            true => End::Complete,
+            false => End::ClientLeft,
+        })
     }
 }
 
-impl ToBrowser {
+impl ToBrowser<'_> {
     async fn carry_down(
         &mut self,
         mut from_panel: ReadHalf<Stream>,
         ahead: BytesMut,
-    ) -> io::Result<()> {
+    ) -> Result<End, End> {
         let mut buffer = ahead;
         buffer.reserve(BUFFER);
-        while !buffer.is_empty() || from_panel.read_buf(&mut buffer).await? > 0 {
+        let reset = |_: io::Error| End::PanelReset;
+        while !buffer.is_empty() || from_panel.read_buf(&mut buffer).await.map_err(reset)? > 0 {
             self.is_writing = true;
             let writing = async {
                 self.writer.write_all(&buffer).await?;
                 self.writer.flush().await
             };
             // Over HTTP/2 nothing else ends a tunnel whose browser does not read.
-            timeout(STANDSTILL, writing).await??;
+            let written = timeout(STANDSTILL, writing).await;
+            written
+                .map_err(|_| End::ClientTimedOut)?
+                .map_err(|_| End::ClientLeft)?;
             self.is_writing = false;
             self.frames.pass(&buffer);
-            if let Some(entry) = &self.entry {
-                entry.sent(buffer.len());
-            }
+            self.teller.sent(buffer.len());
             buffer.clear();
         }
-        self.writer.shutdown().await
+        let ended = self.writer.shutdown().await;
+        ended.map_err(|_| End::ClientLeft)?;
+        Ok(match self.frames.has_closed() {
+            true => End::Complete,
+            false => End::PanelClosedEarly,
+        })
     }
 
     async fn say_farewell(&mut self, reason: CutReason) {
@@ -260,15 +288,26 @@ impl ToBrowser {
     }
 }
 
-/// Runs both directions; when one has ended, the other has a few seconds for its last words.
+/// Runs both directions. When one has ended in good form, the other has a few seconds for its last words;
+/// when one broke off, they would go nowhere, and the other side learns it at once.
 async fn until_both_end(
-    up: impl Future<Output = io::Result<()>>,
-    down: impl Future<Output = io::Result<()>>,
-) {
+    up: impl Future<Output = Result<End, End>>,
+    down: impl Future<Output = Result<End, End>>,
+) -> End {
     let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
-    // How they end makes no difference to what is done next.
-    tokio::select! {
-        _ = up.as_mut() => drop(timeout(LAST_WORDS, down).await),
-        _ = down.as_mut() => drop(timeout(LAST_WORDS, up).await),
+    let ended = tokio::select! {
+        ended = up.as_mut() => ended.map(|end| (end, true)),
+        ended = down.as_mut() => ended.map(|end| (end, false)),
+    };
+    match ended {
+        Err(end) => end,
+        Ok((end, true)) => {
+            let _ = timeout(LAST_WORDS, down).await;
+            end
+        }
+        Ok((end, false)) => {
+            let _ = timeout(LAST_WORDS, up).await;
+            end
+        }
     }
 }

@@ -8,14 +8,20 @@ use base64::engine::general_purpose::STANDARD;
 use crate::secret::random_bytes;
 use crate::session::CutReason;
 
-/// Follows a stream of frames, to know whether it stands between two of them.
+/// Follows a stream of frames, to know whether it stands between two of them, and what they are.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     /// What is known of the header of the next frame.
     header: Vec<u8>,
     /// What is still to come of the payload of this one.
     payload: u64,
+    /// Of the last frame.
+    opcode: u8,
+    has_closed: bool,
 }
+
+/// The control frame that closes (RFC 6455 §5.5.1).
+const CLOSE: u8 = 8;
 
 /// A `Sec-WebSocket-Key`.
 pub(super) fn fresh_key() -> String {
@@ -50,10 +56,13 @@ pub(super) fn close_frame(reason: CutReason) -> Vec<u8> {
 }
 
 impl Frames {
-    /// The next bytes of the stream.
-    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+    /// The next bytes of the stream; whether some of a message were among them. Pings, pongs and closes
+    /// are none: a browser sends them on its own (RFC 6455 §5.5).
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) -> bool {
+        let mut has_message = false;
         while !bytes.is_empty() {
             let skipped = self.payload.min(bytes.len() as u64);
+            has_message |= skipped > 0 && is_of_message(self.opcode);
             self.payload -= skipped;
             // At the most the length of the slice, as the line before has it.
             bytes = bytes
@@ -61,22 +70,36 @@ impl Frames {
                 .unwrap_or_default();
             while self.payload == 0 {
                 let Some((&byte, rest)) = bytes.split_first() else {
-                    return;
+                    return has_message;
                 };
                 bytes = rest;
                 self.header.push(byte);
                 if let Some(payload) = payload_of(&self.header) {
+                    self.opcode = self.header.first().map_or(0, |first| first & 0x0f);
+                    has_message |= is_of_message(self.opcode);
+                    self.has_closed |= self.opcode == CLOSE;
                     self.header.clear();
                     self.payload = payload;
                 }
             }
         }
+        has_message
+    }
+
+    /// Whether this side has said that it closes.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
     }
 
     /// Whether a frame may follow here.
     pub(super) fn is_between(&self) -> bool {
         self.payload == 0 && self.header.is_empty()
     }
+}
+
+/// A continuation, text or bytes, compressed or not; what is reserved is no message yet (RFC 6455 §11.8).
+fn is_of_message(opcode: u8) -> bool {
+    opcode <= 2
 }
 
 /// The length of the payload behind a header, once the header is whole (RFC 6455 §5.2).
@@ -142,9 +165,69 @@ mod tests {
     }
 
     #[test]
+    fn only_messages_are_messages() {
+        for (first, is_message) in [
+            (0x81, true),
+            (0x82, true),
+            (0xc1, true),
+            (0x01, true),
+            (0x00, true),
+            (0x80, true),
+            (0x88, false),
+            (0x89, false),
+            (0x8a, false),
+            (0x0a, false),
+            (0xfa, false),
+            (0x83, false),
+            (0x8f, false),
+        ] {
+            for payload in [&b""[..], b"hello"] {
+                let mut frame = vec![
+                    first,
+                    0x80 | u8::try_from(payload.len()).unwrap(),
+                    1,
+                    2,
+                    3,
+                    4,
+                ];
+                frame.extend_from_slice(payload);
+                for step in [1, 3, 100] {
+                    let mut frames = Frames::default();
+                    let parts = frame.chunks(step).map(|part| frames.pass(part));
+                    let found = parts.fold(false, |any, one| any | one);
+                    assert_eq!(found, is_message, "{first:#x} {payload:?} by {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pong_between_the_parts_of_a_message_is_none() {
+        let mut frames = Frames::default();
+        assert!(frames.pass(&[0x01, 0x81, 1, 2, 3, 4, 9]));
+        assert!(!frames.pass(&[0x8a, 0x82, 1, 2, 3, 4, 9]));
+        assert!(!frames.pass(&[9]));
+        assert!(!frames.pass(&[0x80]), "its header is not whole");
+        assert!(frames.pass(&[0x81, 1, 2, 3, 4, 9]));
+        assert!(!frames.has_closed());
+        assert!(!frames.pass(&[0x88, 0x80, 1, 2, 3, 4]));
+        assert!(frames.has_closed());
+    }
+
+    #[test]
     fn the_close_frame_says_why() {
         let frame = close_frame(CutReason::SessionEnded);
         assert_eq!(frame[..4], [0x88, 23, 0x03, 0xf0]);
         assert_eq!(&frame[4..], b"the session has ended");
+        for (reason, status) in [
+            (CutReason::SessionEnded, 1008_u16),
+            (CutReason::NotAllowed, 1008),
+            (CutReason::CannotBeTold, 1013),
+            (CutReason::GatewayEnds, 1012),
+        ] {
+            let frame = close_frame(reason);
+            assert_eq!(frame[2..4], status.to_be_bytes(), "{reason}");
+            assert!(frame.len() <= 127 && usize::from(frame[1]) == frame.len() - 2);
+        }
     }
 }

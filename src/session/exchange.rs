@@ -158,6 +158,11 @@ impl Guard {
         self.cut.cancel_for(reason);
     }
 
+    /// Why the exchange was cut, if it was.
+    pub fn why_cut(&self) -> Option<CutReason> {
+        self.cut.reason()
+    }
+
     /// Resolves to the reason when the exchange is cut.
     pub fn is_cut(&self) -> Cancelled<CutReason> {
         self.cut.cancelled()

@@ -2,16 +2,18 @@
 //! or of its tunnel is dropped.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use super::access::AccessLog;
+use super::end::End;
 use super::line::Line;
 use super::metrics::Answers;
 use crate::clock::Clock;
@@ -23,9 +25,16 @@ pub struct Entry(Arc<Exchange>);
 
 #[derive(Debug)]
 struct Exchange {
+    id: RequestId,
     log: AccessLog,
     begun: Instant,
     bytes: AtomicU64,
+    /// The answer has no body, whatever its head says (RFC 9110 §9.3.2).
+    is_head: bool,
+    is_answered: AtomicBool,
+    /// It goes on after its answer.
+    is_tunnel: AtomicBool,
+    end: OnceLock<End>,
     /// Only where lines are written.
     line: Option<Mutex<Line>>,
 }
@@ -34,6 +43,7 @@ struct Exchange {
 #[derive(Debug)]
 struct Counted {
     body: Body,
+    is_over: bool,
     entry: Entry,
 }
 
@@ -43,7 +53,12 @@ impl Entry {
         log.metrics().exchange_begun();
         let line = || Mutex::new(Line::of(id, clock.wall(), parts));
         Self(Arc::new(Exchange {
+            id,
             log: log.clone(),
+            is_head: parts.method == Method::HEAD,
+            is_answered: AtomicBool::new(false),
+            is_tunnel: AtomicBool::new(false),
+            end: OnceLock::new(),
             begun: Instant::now(),
             bytes: AtomicU64::new(0),
             line: log.is_on().then(line),
@@ -62,6 +77,32 @@ impl Entry {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// It ended in this way; what is said first counts.
+    pub fn ended(&self, end: End) {
+        let _ = self.0.end.set(end);
+    }
+
+    /// It broke off in this way after the head of its answer: where the panel is at fault it is counted,
+    /// and those who watch are told.
+    pub fn broke_off(&self, panel: &str, end: End) {
+        if self.0.end.set(end).is_err() || !end.is_of_panel() {
+            return;
+        }
+        self.0.log.metrics().broke_off(panel, end);
+        tracing::warn!(
+            request = %self.0.id,
+            panel,
+            end = end.word(),
+            bytes = self.0.bytes.load(Ordering::Relaxed),
+            "the panel broke off its answer"
+        );
+    }
+
+    /// It is a tunnel, which goes on after its answer.
+    pub fn goes_on(&self) {
+        self.0.is_tunnel.store(true, Ordering::Relaxed);
+    }
+
     /// The answer, whose last byte ends the exchange, what it was that was decided, and the panel that
     /// was asked, if one was.
     pub fn answer(
@@ -71,6 +112,7 @@ impl Entry {
         response: Response,
     ) -> Response {
         let status = response.status();
+        self.0.is_answered.store(true, Ordering::Relaxed);
         match panel {
             Some((_, answers)) => answers.count(status),
             None => self.0.log.metrics().answered(verdict, status),
@@ -79,7 +121,13 @@ impl Entry {
             (line.verdict, line.status) = (verdict, status.as_u16());
             line.panel = panel.map(|(name, _)| name.to_owned());
         });
-        response.map(|body| Body::new(Counted { body, entry: self }))
+        response.map(|body| {
+            Body::new(Counted {
+                body,
+                is_over: false,
+                entry: self,
+            })
+        })
     }
 }
 
@@ -88,11 +136,38 @@ impl Drop for Exchange {
         let took = self.begun.elapsed();
         self.log.metrics().exchange_over(took);
         if let Some(line) = self.line.take() {
-            let line = line.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut line = line.into_inner().unwrap_or_else(PoisonError::into_inner);
+            line.end = self.end().word();
             let bytes = self.bytes.load(Ordering::Relaxed);
             let text = line.written(self.log.format(), bytes, took);
             self.log.write(text);
         }
+    }
+}
+
+impl Exchange {
+    fn end(&self) -> End {
+        let otherwise = match self.is_answered.load(Ordering::Relaxed) {
+            true => End::Complete,
+            // Nothing waited for the answer any more.
+            false => End::ClientLeft,
+        };
+        self.end.get().copied().unwrap_or(otherwise)
+    }
+}
+
+impl Drop for Counted {
+    /// It is dropped at its end, or where the client takes no more of it.
+    fn drop(&mut self) {
+        let exchange = &self.entry.0;
+        if exchange.is_tunnel.load(Ordering::Relaxed) {
+            return;
+        }
+        self.entry.ended(match exchange.is_head || self.is_over {
+            true => End::Complete,
+            false if self.body.is_end_stream() => End::Complete,
+            false => End::ClientLeft,
+        });
     }
 }
 
@@ -105,10 +180,10 @@ impl http_body::Body for Counted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            self.entry.sent(data.len());
+        match &frame {
+            Some(Ok(frame)) => self.entry.sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Err(_)) => self.entry.ended(End::Failed),
+            None => self.is_over = true,
         }
         Poll::Ready(frame)
     }

@@ -8,6 +8,7 @@ use http::header::HOST;
 use http::request::Parts;
 use serde::Serialize;
 
+use super::end::End;
 use crate::clock::Timestamp;
 use crate::model::LogFormat;
 use crate::wire::RequestId;
@@ -34,6 +35,8 @@ pub struct Line {
     pub(super) panel: Option<String>,
     pub(super) verdict: &'static str,
     pub(super) status: u16,
+    /// How it ended.
+    pub(super) end: &'static str,
 }
 
 #[derive(Serialize)]
@@ -57,6 +60,7 @@ struct Written<'a> {
     status: u16,
     bytes: u64,
     milliseconds: u128,
+    end: &'a str,
 }
 
 /// The longest method, host and path that are told, in bytes.
@@ -81,6 +85,7 @@ impl Line {
             panel: None,
             verdict: "none",
             status: 0,
+            end: End::Complete.word(),
         }
     }
 
@@ -113,6 +118,7 @@ impl Line {
             status: self.status,
             bytes,
             milliseconds: took.as_millis(),
+            end: self.end,
         };
         let mut text = match format {
             LogFormat::Json => serde_json::to_string(&line).unwrap_or_default(),
@@ -124,7 +130,7 @@ impl Line {
 }
 
 impl Written<'_> {
-    /// `TIME REQUEST CLIENT USER METHOD HOST PATH PANEL VERDICT STATUS BYTES MILLISECONDSms`; `-` where
+    /// `TIME REQUEST CLIENT USER METHOD HOST PATH PANEL VERDICT STATUS BYTES MILLISECONDSms END`; `-` where
     /// there is nothing. A call has its caller in the place of the user, and `call:SCOPE` as its verdict; a
     /// refusal is `refuse:CAUSE`.
     fn as_text(&self) -> String {
@@ -138,7 +144,7 @@ impl Written<'_> {
         };
         let _ = write!(
             text,
-            " {} {} {} {} {} {}{} {} {} {}ms",
+            " {} {} {} {} {} {}{} {} {} {}ms {}",
             or_none(self.caller.or(self.user)),
             self.method,
             self.host,
@@ -152,6 +158,7 @@ impl Written<'_> {
             self.status,
             self.bytes,
             self.milliseconds,
+            self.end,
         );
         text
     }
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!(
             told,
             format!(
-                "2023-11-14T22:13:20Z {id} - ada GET panel.example /users/ back\\u{{20}}office none 200 12 34ms\n"
+                "2023-11-14T22:13:20Z {id} - ada GET panel.example /users/ back\\u{{20}}office none 200 12 34ms complete\n"
             )
         );
         let told: serde_json::Value = serde_json::from_str(&text(&line, LogFormat::Json)).unwrap();

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::end::End;
+
 /// Every number. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Numbers>);
@@ -27,6 +29,7 @@ struct Numbers {
     revocation_seconds: Family<Reached, Histogram, fn() -> Histogram>,
     store_seconds: Histogram,
     upstream_errors: Family<Upstream, Counter>,
+    broken_answers: Family<BrokenAnswer, Counter>,
     panics: Counter,
     lines_dropped: Counter,
     registry: Mutex<Registry>,
@@ -105,6 +108,12 @@ struct Answered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BrokenAnswer {
+    panel: String,
+    cause: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SignInResult {
     result: SignIn,
 }
@@ -152,6 +161,7 @@ impl Default for Metrics {
             revocation_seconds: Family::new_with_constructor(seconds),
             store_seconds: seconds(),
             upstream_errors: Family::default(),
+            broken_answers: Family::default(),
             panics: Counter::default(),
             lines_dropped: Counter::default(),
             registry: Mutex::default(),
@@ -208,11 +218,7 @@ impl Numbers {
             "A change of the store, from asking for it to the commit",
             self.store_seconds.clone(),
         );
-        registry.register(
-            "upstream_errors",
-            "Requests that a panel did not answer",
-            self.upstream_errors.clone(),
-        );
+        self.register_faults_of_panels(registry);
         registry.register(
             "panics",
             "Faults of the gateway itself",
@@ -222,6 +228,19 @@ impl Numbers {
             "log_lines_dropped",
             "Lines of the access log that could not be written in time",
             clone(&self.lines_dropped),
+        );
+    }
+
+    fn register_faults_of_panels(&self, registry: &mut Registry) {
+        registry.register(
+            "upstream_errors",
+            "Requests that a panel did not answer",
+            self.upstream_errors.clone(),
+        );
+        registry.register(
+            "broken_answers",
+            "Answers and WebSockets that a panel broke off after their head",
+            self.broken_answers.clone(),
         );
     }
 }
@@ -378,6 +397,15 @@ impl Metrics {
         };
         self.0.upstream_errors.get_or_create(&labels).inc();
     }
+
+    /// A panel broke its answer off in this way.
+    pub fn broke_off(&self, panel: &str, end: End) {
+        let labels = BrokenAnswer {
+            panel: panel.to_owned(),
+            cause: end.word(),
+        };
+        self.0.broken_answers.get_or_create(&labels).inc();
+    }
 }
 
 fn number(found: usize) -> i64 {
@@ -406,6 +434,7 @@ mod tests {
         metrics.management_call(Call::WrongToken);
         metrics.setup_link_refused();
         metrics.revocation(Step::LastByte, Duration::from_millis(20));
+        metrics.broke_off("a", End::PanelBadChunk);
         metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
         let text = metrics.text();
         for line in [
@@ -418,6 +447,7 @@ mod tests {
             "portcullis_setup_links_refused_total 1",
             "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",
             "portcullis_upstream_errors_total{panel=\"back \\\"office\\\"\",status=\"502\"} 1",
+            "portcullis_broken_answers_total{panel=\"a\",cause=\"panel-bad-chunk\"} 1",
             "portcullis_sessions 3",
             "portcullis_panel_up{panel=\"a\"} 1",
             "# HELP portcullis_sessions Live sessions.",

@@ -8,6 +8,7 @@
 
 mod access;
 mod called;
+mod end;
 mod entry;
 mod events;
 mod line;
@@ -16,6 +17,7 @@ mod refused_head;
 
 pub use self::access::AccessLog;
 pub use self::called::Called;
+pub use self::end::End;
 pub use self::entry::Entry;
 pub use self::events::{begin, count_panics};
 pub use self::line::Line;

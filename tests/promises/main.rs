@@ -12,6 +12,7 @@
 mod support;
 
 mod at_the_door;
+mod broken_off;
 mod clocks;
 mod ended_means_ended;
 mod faults;
@@ -33,3 +34,4 @@ mod the_panel_side;
 mod the_panels_certificate;
 mod the_start;
 mod the_way_in;
+mod what_counts_as_use;

@@ -31,7 +31,11 @@ async fn what_is_in_progress_is_finished_and_websockets_are_asked_back() {
     let mut upload = ada.connect().await;
     let head = format!("POST /sink HTTP/1.1\r\nHost: localhost\r\n{}", ada.cookie());
     upload
-        .send(format!("{head}\r\nContent-Length: 6\r\n\r\nabc"))
+        // What is small is sent on when it is whole.
+        .send(format!(
+            "{head}\r\nContent-Length: 100003\r\n\r\n{}",
+            "a".repeat(100_000)
+        ))
         .await;
     eventually("the upload to reach the panel", || async {
         let arrived = panel.seen_with("POST /sink");

@@ -1,6 +1,6 @@
 //! A panel that records every byte it gets, and answers with what it saw.
 //!
-//! What it does is in the path: `/echo…` answers with the request, `/events` streams without end,
+//! What it does is in the path: `/echo…` answers with the request, `/events` and `/drip` stream without end,
 //! `/poll` never answers, `/blob?bytes=N` sends zeroes, `/sink` counts a body, `/slow-read` takes a
 //! body without answering, `/early-read` and `/early-stall` answer first and then read on or not, `/ws` is a WebSocket that echoes and ticks, and `/odd/…` and `/odd-open/…` answer oddly.
 
@@ -254,7 +254,8 @@ impl Panel {
             return stream.write_all(&page).await.ok();
         }
         match path {
-            "/events" => events(stream).await,
+            "/events" => stream_of(stream, "text/event-stream").await,
+            "/drip" => stream_of(stream, "application/zip").await,
             "/poll" => until_closed(stream).await,
             "/blob" => blob(stream, &target).await,
             "/sink" => self.sink(stream, seen, buffer).await,
@@ -322,11 +323,10 @@ impl Panel {
 /// An answer that does not wait for the request's body.
 const EARLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-async fn events(stream: &mut TcpStream) -> Option<()> {
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await
-        .ok()?;
+async fn stream_of(stream: &mut TcpStream, kind: &str) -> Option<()> {
+    let head =
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.ok()?;
     let mut bytes = [0; 64];
     loop {
         stream

@@ -308,6 +308,14 @@ impl RoundTrip {
         self.receiving == Receiving::Over
     }
 
+    /// Whether its body comes in chunks.
+    pub(in crate::proxy) fn is_chunked(&self) -> bool {
+        match &self.receiving {
+            Receiving::Body(framing) => !matches!(framing, Framing::Length(_)),
+            _ => false,
+        }
+    }
+
     /// What is still to come of the body, where that is known.
     pub(in crate::proxy) fn length(&self) -> Option<u64> {
         match &self.receiving {
