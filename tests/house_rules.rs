@@ -33,11 +33,12 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager"
 
 /// Where the gateway itself is the actor: what it finds out, counts or brings up to date, and refusals
 /// of those who have not said who they are. A change that a person or a program asked for names them.
-const WITHOUT_AN_ACTOR: [&str; 8] = [
+const WITHOUT_AN_ACTOR: [&str; 9] = [
     "src/cluster/begin_anew.rs",
     "src/gateway/reload.rs",
     "src/login/mod.rs",
     "src/management/told.rs",
+    "src/management/token_watch.rs",
     "src/store/admission.rs",
     "src/store/failures.rs",
     "src/store/guesses.rs",

@@ -35,7 +35,7 @@ pub use live::Live;
 pub use log::Log;
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};
-pub use proxies::{ProxyProtocol, TrustedProxies};
+pub use proxies::{ProxyProtocol, TrustedProxies, network as parse_network};
 pub use rule::{Allow, Rule};
 pub use schema::schema;
 pub use session::SessionLimits;

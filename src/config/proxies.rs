@@ -79,8 +79,11 @@ impl ProxyProtocol {
     }
 }
 
-/// `"10.0.0.0/8"`, `"fd00::/8"`, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
+/// Reads `"10.0.0.0/8"`, `"fd00::/8"`, or one address.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }

@@ -5,11 +5,11 @@ use crate::secret::{Secret, random_bytes};
 /// Without i, l, o and u, which are misread or spell words (Crockford).
 const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Four groups of five symbols of five bits: a hundred random bits.
-const LENGTH: usize = 20;
-const GROUP: usize = 5;
+/// Seven groups of four symbols of five bits: 140 random bits.
+const LENGTH: usize = 28;
+const GROUP: usize = 4;
 
-/// A fresh password, `xxxxx-xxxxx-xxxxx-xxxxx`.
+/// A fresh password, `xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxxx`.
 pub fn password() -> Secret<String> {
     let mut text = String::with_capacity(LENGTH + LENGTH / GROUP);
     for (at, byte) in random_bytes::<LENGTH>().iter().enumerate() {
@@ -31,7 +31,7 @@ mod tests {
     fn a_generated_password_is_one_that_the_policy_takes() {
         for _ in 0..200 {
             let made = password();
-            assert_eq!(made.expose().len(), 23);
+            assert_eq!(made.expose().len(), 34);
             assert!(policy::judge(made.expose(), 15, "ada").is_ok());
         }
     }

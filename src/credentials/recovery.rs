@@ -1,7 +1,8 @@
 //! Recovery codes: shown once, each good for one sign-in without the app.
 //!
-//! Eighty random bits each, so that a plain SHA-256 is enough to keep them by: nobody searches 2^80,
-//! and the store has to find one by its hash.
+//! 140 random bits each, so that a plain SHA-256 is enough to keep them by: a search through 2^140 has
+//! no end, and the store has to find a code by its hash. Codes of before had eighty bits and serve until
+//! they are used.
 
 use crate::secret::{Secret, random_bytes, sha256};
 
@@ -11,8 +12,11 @@ pub const COUNT: usize = 10;
 /// Without i, l, o and u, which are misread or spell words (Crockford).
 const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Sixteen symbols of five bits.
-const LENGTH: usize = 16;
+/// Symbols of five bits: seven groups of four.
+const LENGTH: usize = 28;
+
+/// The length of codes that were given out before.
+const FORMER_LENGTH: usize = 16;
 
 /// One code, in its one spelling.
 #[derive(Debug)]
@@ -46,10 +50,11 @@ impl RecoveryCode {
             })
             .collect();
         let known = |byte: u8| SYMBOLS.contains(&byte);
-        (symbols.len() == LENGTH && symbols.bytes().all(known)).then(|| Self(Secret::new(symbols)))
+        let is_whole = [LENGTH, FORMER_LENGTH].contains(&symbols.len());
+        (is_whole && symbols.bytes().all(known)).then(|| Self(Secret::new(symbols)))
     }
 
-    /// As people read it: `xxxx-xxxx-xxxx-xxxx`.
+    /// As people read it: `xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxxx`.
     pub fn text(&self) -> String {
         let symbols: Vec<char> = self.0.expose().chars().collect();
         let groups: Vec<String> = symbols
@@ -73,7 +78,7 @@ mod tests {
     fn a_code_is_known_in_every_spelling() {
         let code = RecoveryCode::random();
         let text = code.text();
-        assert_eq!(text.len(), 19);
+        assert_eq!(text.len(), 34);
         for spelling in [
             text.clone(),
             text.to_uppercase(),
@@ -86,11 +91,21 @@ mod tests {
     }
 
     #[test]
+    fn a_code_of_before_is_known() {
+        let text = "abcd-efgh-jkmn-0123";
+        let code = RecoveryCode::parse(text).unwrap();
+        assert_eq!(code.text(), text);
+        assert_eq!(code.hash(), sha256("abcdefghjkmn0123"));
+    }
+
+    #[test]
     fn what_is_no_code_is_not_read() {
         for text in [
             "",
             "123456",
             "xxxx-xxxx-xxxx-xxx",
+            "xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxx",
+            "xxxx-xxxx-xxxx-xxxx-xxxx",
             "uuuu-uuuu-uuuu-uuuu",
             &"0".repeat(65),
         ] {

@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Live, Place, Server};
 use crate::credentials::password::Passwords;
 use crate::login::Login;
-use crate::management::{self, LookAtPanels, Management, Refusals};
+use crate::management::{self, LookAtPanels, Management, Refusals, TokenUses};
 use crate::revoke::Revoker;
 use crate::secret_file::{self, Own};
 use crate::session::{self, Sessions};
@@ -212,6 +212,7 @@ impl Rooms {
             metrics: self.metrics.clone(),
             access,
             refusals: Refusals::default(),
+            uses: TokenUses::default(),
             panels,
             leaving,
         })

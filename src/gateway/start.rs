@@ -428,6 +428,8 @@ fn open_office(
         tasks: house.tasks.clone(),
         over_tls_alone: house.over_tls_alone,
     };
+    let watching = office.management.clone().watch_tokens(house.tasks.clone());
+    house.tasks.spawn(watching);
     let entrance = Entrance {
         handler: office,
         tls: Some(tls),

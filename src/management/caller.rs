@@ -10,7 +10,7 @@ use super::refusal;
 use super::token::ApiToken;
 use crate::clock::Timestamp;
 use crate::model::{Actor, Scope};
-use crate::store::Store;
+use crate::store::{ManagementToken, Store};
 use crate::wire::Problem;
 
 /// By which way a call came in.
@@ -118,7 +118,7 @@ pub(super) async fn admit(
             uid: rustix::process::getuid().as_raw(),
         },
         Door::Socket { uid } => at_socket(uid)?,
-        Door::Listener { .. } => with_token(headers, store, now).await?,
+        Door::Listener { client } => with_token(headers, client, store, now).await?,
     };
     if caller.may(access) {
         Ok(caller)
@@ -142,7 +142,12 @@ fn at_socket(uid: u32) -> Result<Caller, Refused> {
     })
 }
 
-async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Result<Caller, Refused> {
+async fn with_token(
+    headers: &HeaderMap,
+    client: IpAddr,
+    store: &Store,
+    now: Timestamp,
+) -> Result<Caller, Refused> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return Err(Refused::NoToken(unauthorized(
@@ -163,6 +168,12 @@ async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Resul
         None => Ok(None),
     };
     match token.map_err(|fault| Refused::Failed(refusal::of_store(fault)))? {
+        Some((_, token)) if is_elsewhere(&token, client) => Err(Refused::NotAllowed {
+            who: format!("token:{}", token.name),
+            problem: Problem::new(StatusCode::FORBIDDEN, "not from here").detail(
+                "this management token may not be used from the address that the call came from",
+            ),
+        }),
         Some((hash, token)) if token.expires.is_none_or(|expires| now < expires) => {
             Ok(Caller::Token {
                 name: token.name,
@@ -179,6 +190,13 @@ async fn with_token(headers: &HeaderMap, store: &Store, now: Timestamp) -> Resul
             problem: wrong_token("this is no management token of this gateway"),
         }),
     }
+}
+
+/// Whether a token is used where it may not be.
+fn is_elsewhere(token: &ManagementToken, client: IpAddr) -> bool {
+    let client = client.to_canonical();
+    let mut networks = token.networks.iter();
+    !token.networks.is_empty() && !networks.any(|network| network.contains(&client))
 }
 
 /// The token of `Bearer TOKEN`; the scheme in any letter case (RFC 9110 §11.1).
@@ -202,7 +220,7 @@ fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
         .header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
 }
 
-fn not_enough(access: Access) -> Problem {
+pub(super) fn not_enough(access: Access) -> Problem {
     let problem = Problem::new(StatusCode::FORBIDDEN, "not with this token");
     match access {
         Access::Scope(scope) => {

@@ -28,6 +28,9 @@ pub(super) enum Kind {
     Line,
     Word,
     Duration,
+    /// How long something lasts, or "never" for no end.
+    Lifetime,
+    Networks,
     Flag,
     /// A flag of which only this side is built.
     OnlyFalse,
@@ -106,8 +109,14 @@ impl Kind {
                 json!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._@-]+$" })
             }
             Self::Duration => {
-                json!({ "type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$", "examples": ["90d"] })
+                json!({ "type": "string", "pattern": "^(0s|[1-9][0-9]{0,3}[smhd])$", "examples": ["24h"] })
             }
+            Self::Lifetime => {
+                json!({ "type": "string", "pattern": "^([1-9][0-9]{0,3}[smhd]|never)$", "examples": ["90d"] })
+            }
+            Self::Networks => json!({
+                "type": "array", "items": { "type": "string", "examples": ["10.0.0.0/8"] },
+            }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::OnlyFalse => json!({ "type": "boolean", "enum": [false] }),
             Self::Number { least, most } => {

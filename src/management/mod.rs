@@ -20,6 +20,7 @@ mod sessions;
 mod shape;
 mod state;
 mod token;
+mod token_watch;
 mod tokens;
 mod told;
 
@@ -33,6 +34,7 @@ use serde_json::Value;
 pub use self::caller::Door;
 use self::calls::Access;
 use self::order::{Fields, Order};
+pub use self::token_watch::TokenUses;
 pub use self::told::Refusals;
 use self::told::Told;
 use crate::accept::Connection;
@@ -68,6 +70,7 @@ pub struct Verbs {
     /// Where each call has a line.
     pub access: AccessLog,
     pub refusals: Refusals,
+    pub uses: TokenUses,
     pub panels: LookAtPanels,
     /// Begins when the gateway is told to end: whoever balances load sends nothing more here.
     pub leaving: Shutdown,
@@ -127,6 +130,9 @@ impl Management {
             Err(refused) => return Err(told.refused(refused).await),
         };
         told.is_of(&caller);
+        if let caller::Caller::Token { hash, .. } = &caller {
+            verbs.uses.note(*hash, now);
+        }
         let mut order = Order {
             caller,
             access: call.access,

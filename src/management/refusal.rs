@@ -4,6 +4,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
 use super::caller;
+use super::calls::Access;
 use crate::cluster::Unreached;
 use crate::credentials::policy::Weakness;
 use crate::store::StoreError;
@@ -51,6 +52,9 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
             "this management token was removed or has expired before the call was carried out; \
              nothing was changed",
         ),
+        StoreError::NeedsScope(scope) => {
+            caller::not_enough(Access::Scope(scope)).detail(fault.to_string())
+        }
         StoreError::NoSuchToken => {
             Problem::new(StatusCode::NOT_FOUND, "unknown token").detail(fault.to_string())
         }

@@ -93,7 +93,8 @@ pub(super) fn unanswered(user: Option<&User>, fault: RevokeError) -> Problem {
     if let RevokeError::Store(StoreError::NoSuchUser) = fault {
         return refusal::unknown_user();
     }
-    if let RevokeError::Store(fault @ StoreError::TokenEnded) = fault {
+    if let RevokeError::Store(fault @ (StoreError::TokenEnded | StoreError::NeedsScope(_))) = fault
+    {
         return refusal::of_store(fault);
     }
     let problem = unfinished(&fault.to_string()).referenced();

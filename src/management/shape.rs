@@ -207,7 +207,7 @@ fn node() -> [(&'static str, Value); 8] {
     ]
 }
 
-fn token() -> [(&'static str, Value); 3] {
+fn token() -> [(&'static str, Value); 6] {
     let scopes = Scope::ALL.map(Scope::as_str);
     [
         ("name", text("its name")),
@@ -218,6 +218,15 @@ fn token() -> [(&'static str, Value); 3] {
         (
             "expires",
             json!({ "type": ["string", "null"], "format": "date-time" }),
+        ),
+        (
+            "from",
+            json!({ "type": "array", "items": { "type": "string" } }),
+        ),
+        ("last_used", time_or_null("to some minutes")),
+        (
+            "former_ends",
+            time_or_null("until when the secret before the last rotation is good"),
         ),
     ]
 }
@@ -248,4 +257,8 @@ fn count() -> Value {
 
 fn time() -> Value {
     json!({ "type": "string", "format": "date-time" })
+}
+
+fn time_or_null(says: &str) -> Value {
+    json!({ "type": ["string", "null"], "format": "date-time", "description": says })
 }

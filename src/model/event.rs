@@ -25,6 +25,9 @@ pub enum Action {
     RecoveryCodeUsed,
     TokenAdded,
     TokenRemoved,
+    TokenRotated,
+    /// A management token runs out in two weeks.
+    TokenEndsSoon,
     /// A wrong management token, or one that may not do what it was used for.
     TokenRefused,
     /// A set-up link that is none, or none any more.
@@ -95,6 +98,8 @@ impl Action {
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::TokenAdded => "token-added",
             Self::TokenRemoved => "token-removed",
+            Self::TokenRotated => "token-rotated",
+            Self::TokenEndsSoon => "token-ends-soon",
             Self::TokenRefused => "token-refused",
             Self::SetupLinkRefused => "setup-link-refused",
             Self::StoreRestored => "store-restored",

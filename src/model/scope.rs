@@ -8,8 +8,10 @@ use std::str::FromStr;
 pub enum Scope {
     /// End sessions.
     Revoke,
-    /// Add and change users.
+    /// Add and change users, save administrators.
     Users,
+    /// Widens [`Scope::Users`] to administrators.
+    Administrators,
     /// Read users, sessions and the audit list.
     Read,
     /// Read the metrics.
@@ -18,18 +20,25 @@ pub enum Scope {
 
 /// No scope has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scope {0:?}; the scopes are revoke, users, read and metrics")]
+#[error("there is no scope {0:?}; the scopes are revoke, users, administrators, read and metrics")]
 pub struct UnknownScope(pub String);
 
 impl Scope {
     /// Every scope, in the order of the contract.
-    pub const ALL: [Self; 4] = [Self::Revoke, Self::Users, Self::Read, Self::Metrics];
+    pub const ALL: [Self; 5] = [
+        Self::Revoke,
+        Self::Users,
+        Self::Administrators,
+        Self::Read,
+        Self::Metrics,
+    ];
 
     /// The name in the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revoke => "revoke",
             Self::Users => "users",
+            Self::Administrators => "administrators",
             Self::Read => "read",
             Self::Metrics => "metrics",
         }

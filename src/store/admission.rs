@@ -4,6 +4,7 @@
 //! turn to be waited for. Whatever ended in that time ends the act, too (promise 2). Changes take
 //! turns, so a credential that was ended by an earlier one is not found here.
 
+use super::change::Managed;
 use super::statement::sql;
 use super::{Store, StoreError, Work, failed};
 use crate::clock::Timestamp;
@@ -14,7 +15,12 @@ const DOING: &str = "admitting a change";
 
 impl Store {
     /// Admits an act by the credential that it was begun with.
-    pub(super) async fn admit(&self, work: &mut Work, actor: &Actor) -> Result<(), StoreError> {
+    pub(super) async fn admit(
+        &self,
+        work: &mut Work,
+        actor: &Actor,
+        managed: Managed,
+    ) -> Result<(), StoreError> {
         match actor {
             Actor::User { credential, .. } => match credential {
                 Credential::Session { token, last_seen } => {
@@ -26,7 +32,7 @@ impl Store {
                 }
                 Credential::SetupLink { hash } => self.admit_link(work, hash).await,
             },
-            Actor::Token { hash, scope, .. } => self.admit_token(work, hash, *scope).await,
+            Actor::Token { hash, scope, .. } => self.admit_token(work, hash, *scope, managed).await,
             // The kernel says who is at the socket, and that does not end; for the gateway itself there
             // is no one to ask.
             Actor::Operator { .. } | Actor::Gateway => Ok(()),
@@ -98,25 +104,48 @@ impl Store {
         found.map(drop).ok_or(StoreError::LinkSpent)
     }
 
+    /// A token that was rotated is good under its former secret for a while.
     async fn admit_token(
         &self,
         work: &mut Work,
         hash: &[u8; 32],
         scope: Scope,
+        managed: Managed,
     ) -> Result<(), StoreError> {
-        let found: Option<(String,)> =
-            sql("SELECT scopes FROM tokens WHERE hash = $1 AND (expires IS NULL OR expires > $2)")
-                .bind(hash.as_slice())
-                .bind(self.clock.now().millis())
-                .maybe(work)
-                .await
-                .map_err(failed(DOING))?;
+        let found: Option<(String,)> = sql("SELECT scopes FROM tokens
+             WHERE (hash = $1 AND (expires IS NULL OR expires > $2))
+                 OR (former_hash = $1 AND former_ends > $2)")
+        .bind(hash.as_slice())
+        .bind(self.clock.now().millis())
+        .maybe(&mut *work)
+        .await
+        .map_err(failed(DOING))?;
         let (scopes,) = found.ok_or(StoreError::TokenEnded)?;
-        match scopes.split(' ').any(|held| held == scope.as_str()) {
+        let holds = |scope: Scope| scopes.split(' ').any(|held| held == scope.as_str());
+        if !holds(scope) {
+            return Err(StoreError::TokenEnded);
+        }
+        match holds(Scope::Administrators) || !is_of_administrators(work, managed).await? {
             true => Ok(()),
-            false => Err(StoreError::TokenEnded),
+            false => Err(StoreError::NeedsScope(Scope::Administrators)),
         }
     }
+}
+
+/// Whether a change is about an administrator, or makes one.
+async fn is_of_administrators(work: &mut Work, managed: Managed) -> Result<bool, StoreError> {
+    if managed.role == Some(Role::Administrator) {
+        return Ok(true);
+    }
+    let Some(user) = managed.user else {
+        return Ok(false);
+    };
+    let found: Option<(String,)> = sql("SELECT role FROM users WHERE id = $1")
+        .bind(user.0)
+        .maybe(work)
+        .await
+        .map_err(failed(DOING))?;
+    Ok(found.is_some_and(|(role,)| role == Role::Administrator.as_str()))
 }
 
 async fn admit_password(

@@ -25,6 +25,7 @@ mod sessions;
 mod sign_ins;
 mod sqlite;
 mod statement;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -40,13 +41,14 @@ pub use self::guesses::{Bound, GuessKey, Guessed};
 pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
 pub use self::node::{Card, NodeId, NodeRow};
-pub use self::read::{AuditEntry, ManagementToken, Person, SetupLink, SignInFacts, TotpFactor};
+pub use self::read::{AuditEntry, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 pub use self::sessions::Wanted;
 pub use self::sign_ins::{HalfSignIn, SignIn};
+pub use self::tokens::ManagementToken;
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
-use crate::model::Event;
+use crate::model::{Event, Scope};
 use crate::secret_file::{self, Own, SecretFileError};
 use crate::telemetry::Metrics;
 
@@ -128,6 +130,8 @@ pub enum StoreError {
     ActorEnded,
     #[error("the management token that asked for this was removed or has expired meanwhile")]
     TokenEnded,
+    #[error("this is about an administrator, for which a token needs the scope {0}, too")]
+    NeedsScope(Scope),
     #[error("there is no token of this name")]
     NoSuchToken,
     #[error("the code has been used already")]
@@ -267,7 +271,7 @@ impl Store {
         change: C,
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
-        self.admit(work, &event.actor).await?;
+        self.admit(work, &event.actor, change.manages()).await?;
         let mut desk = Desk::new(work, &self.seal, self.clock.now());
         let outcome = change.apply(&mut desk).await?;
         desk.record(&event).await?;

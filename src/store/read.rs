@@ -10,8 +10,7 @@ use super::statement::sql;
 use super::{Store, StoreError, failed};
 use crate::clock::Timestamp;
 use crate::model::{
-    FactorKind, Generation, Role, Scope, SessionId, SessionRecord, TokenHash, User, UserId,
-    UserName,
+    FactorKind, Generation, Role, SessionId, SessionRecord, TokenHash, User, UserId, UserName,
 };
 use crate::secret::Secret;
 
@@ -39,14 +38,6 @@ pub struct TotpFactor {
 pub struct SetupLink {
     pub user: User,
     pub expires: Timestamp,
-}
-
-/// A management token, without the token.
-#[derive(Debug)]
-pub struct ManagementToken {
-    pub name: String,
-    pub scopes: Vec<Scope>,
-    pub expires: Option<Timestamp>,
 }
 
 /// A user as lists show one.
@@ -90,7 +81,6 @@ type PersonRow = (
     i64,
     bool,
 );
-type TokenRow = (String, String, Option<i64>);
 
 /// What a [`Person`] is read from. A macro, since a statement has to be one literal.
 macro_rules! person_columns {
@@ -200,16 +190,6 @@ impl Store {
         .transpose()
     }
 
-    /// The management token of this hash, also when it has expired.
-    pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<ManagementToken>, StoreError> {
-        let row: Option<TokenRow> = sql("SELECT name, scopes, expires FROM tokens WHERE hash = $1")
-            .bind(hash.as_slice())
-            .maybe(&self.engine)
-            .await
-            .map_err(failed("looking up a token"))?;
-        row.map(token).transpose()
-    }
-
     /// The passwords before the current one that are remembered, as PHC strings.
     pub async fn past_passwords(&self, user: UserId) -> Result<Vec<Secret<String>>, StoreError> {
         let rows: Vec<(String,)> = sql("SELECT password FROM past_passwords WHERE user_id = $1")
@@ -237,15 +217,6 @@ impl Store {
             .await
             .map_err(failed("looking up a user"))?;
         row.map(person).transpose()
-    }
-
-    /// Every management token, by name, also those that have expired.
-    pub async fn tokens(&self) -> Result<Vec<ManagementToken>, StoreError> {
-        let rows: Vec<TokenRow> = sql("SELECT name, scopes, expires FROM tokens ORDER BY name")
-            .all(&self.engine)
-            .await
-            .map_err(failed("listing tokens"))?;
-        rows.into_iter().map(token).collect()
     }
 
     /// Gives the sessions of enabled users that are of their user's generation to `take`.
@@ -395,18 +366,6 @@ fn person(row: PersonRow) -> Result<Person, StoreError> {
         recovery_codes: count(codes),
         sessions: count(open),
         locked,
-    })
-}
-
-fn token((name, scopes, expires): TokenRow) -> Result<ManagementToken, StoreError> {
-    let scopes = scopes
-        .split_whitespace()
-        .map(read_as)
-        .collect::<Result<_, _>>()?;
-    Ok(ManagementToken {
-        name,
-        scopes,
-        expires: expires.map(Timestamp::from_millis),
     })
 }
 

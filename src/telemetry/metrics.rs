@@ -26,6 +26,7 @@ struct Numbers {
     setup_links_refused: Counter,
     management_calls: Family<CallResult, Counter>,
     heads_refused: Family<Cause, Counter>,
+    tokens_end_soon: Gauge,
     revocation_seconds: Family<Reached, Histogram, fn() -> Histogram>,
     store_seconds: Histogram,
     upstream_errors: Family<Upstream, Counter>,
@@ -158,6 +159,7 @@ impl Default for Metrics {
             setup_links_refused: Counter::default(),
             management_calls: Family::default(),
             heads_refused: Family::default(),
+            tokens_end_soon: Gauge::default(),
             revocation_seconds: Family::new_with_constructor(seconds),
             store_seconds: seconds(),
             upstream_errors: Family::default(),
@@ -168,7 +170,11 @@ impl Default for Metrics {
             looked_up: Mutex::default(),
         };
         numbers.register();
-        Self(Arc::new(numbers))
+        let tokens = numbers.tokens_end_soon.clone();
+        let metrics = Self(Arc::new(numbers));
+        let help = "Management tokens that end within two weeks";
+        metrics.registered("management_tokens_ending", help, tokens);
+        metrics
     }
 }
 
@@ -246,6 +252,11 @@ impl Numbers {
 }
 
 impl Metrics {
+    /// So many management tokens end within two weeks.
+    pub fn tokens_end_soon(&self, count: usize) {
+        self.0.tokens_end_soon.set(number(count));
+    }
+
     /// Adds a number that is looked up when it is asked for.
     pub fn watch(
         &self,

@@ -198,6 +198,7 @@ async fn make_token(store: &Store, expires: Option<Timestamp>) {
         hash: MANAGEMENT,
         scopes: vec![Scope::Users],
         expires,
+        networks: Vec::new(),
     };
     done(store, token).await;
 }

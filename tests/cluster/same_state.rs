@@ -181,6 +181,7 @@ impl Taken {
                     hash: hash("management", *number),
                     scopes: vec![Scope::Revoke, Scope::Read],
                     expires: None,
+                    networks: Vec::new(),
                 };
                 self.told(change, |()| String::new()).await
             }

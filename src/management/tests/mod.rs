@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 mod authority;
 mod callers;
+mod paths;
 mod people;
+mod tokens;
 
-use super::{Door, Management, Refusals, Verbs};
+use super::{Door, Management, Refusals, TokenUses, Verbs};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::{Config, Live};
@@ -90,6 +92,7 @@ async fn house() -> House {
             clock,
             access: AccessLog::off(Metrics::default()),
             refusals: Refusals::default(),
+            uses: TokenUses::default(),
             metrics: Metrics::default(),
             panels: Box::new(|| {
                 let state = |name: &str, up, requests| PanelState {
@@ -183,6 +186,7 @@ const CALLS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/metrics", Some("metrics")),
     ("GET", "/v1/tokens", None),
     ("POST", "/v1/tokens", None),
+    ("POST", "/v1/tokens/x/rotate", None),
     ("DELETE", "/v1/tokens/x", None),
 ];
 

@@ -3,7 +3,7 @@
 //! began.
 
 use super::user::raise;
-use super::{Change, Desk, Raised};
+use super::{Change, Desk, Managed, Raised};
 use crate::model::{Role, UserId};
 use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
@@ -36,6 +36,13 @@ pub struct RemoveUser {
 impl Change for EditUser {
     type Outcome = Raised;
 
+    fn manages(&self) -> Managed {
+        Managed {
+            user: Some(self.user),
+            role: self.role,
+        }
+    }
+
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let managed = manage(desk, Some(self.user)).await?;
         let raised = raise(desk, self.user).await?;
@@ -60,6 +67,13 @@ impl Change for EditUser {
 impl Change for ResetSecondFactor {
     type Outcome = Raised;
 
+    fn manages(&self) -> Managed {
+        Managed {
+            user: Some(self.user),
+            role: None,
+        }
+    }
+
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         for statement in [
             "DELETE FROM totp_factors WHERE user_id = $1",
@@ -78,6 +92,13 @@ impl Change for ResetSecondFactor {
 
 impl Change for RemoveUser {
     type Outcome = Raised;
+
+    fn manages(&self) -> Managed {
+        Managed {
+            user: Some(self.user),
+            role: None,
+        }
+    }
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let managed = manage(desk, Some(self.user)).await?;

@@ -19,7 +19,7 @@ pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
 pub use self::noted::Noted;
 pub use self::session::{Admitted, EndSession, GRACE, StartSession};
-pub use self::token::{AddToken, RemoveToken};
+pub use self::token::{AddToken, AnnounceTokenEnd, RemoveToken, RotateToken};
 pub use self::user::{
     AddSetupLink, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
     SetPassword, WayIn,
@@ -29,13 +29,26 @@ use super::seal::Seal;
 use super::statement::{On, sql};
 use super::{StoreError, Work, failed};
 use crate::clock::Timestamp;
-use crate::model::Event;
+use crate::model::{Event, Role, UserId};
 use crate::wire::RequestId;
+
+/// What a change manages of the people in the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Managed {
+    pub user: Option<UserId>,
+    /// A role that it gives.
+    pub role: Option<Role>,
+}
 
 /// One change that [`super::Store::commit`] can write.
 pub trait Change: Send {
     /// What is known once it is written.
     type Outcome: Send;
+
+    /// Whose account it manages, where it does: not every program may manage administrators.
+    fn manages(&self) -> Managed {
+        Managed::default()
+    }
 
     /// Writes it. An error rolls everything back.
     fn apply(

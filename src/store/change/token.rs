@@ -1,5 +1,7 @@
 //! Changes of management tokens.
 
+use ipnet::IpNet;
+
 use super::{Change, Desk};
 use crate::clock::Timestamp;
 use crate::model::Scope;
@@ -14,6 +16,26 @@ pub struct AddToken {
     pub hash: [u8; 32],
     pub scopes: Vec<Scope>,
     pub expires: Option<Timestamp>,
+    /// From where it may be used; from anywhere when there are none.
+    pub networks: Vec<IpNet>,
+}
+
+/// Gives a management token a new secret. The one before stays good until `former_ends`, or its own end
+/// if that is earlier. [`StoreError::NoSuchToken`].
+#[derive(Debug)]
+pub struct RotateToken {
+    pub name: String,
+    /// SHA-256 of the new secret.
+    pub hash: [u8; 32],
+    pub expires: Option<Timestamp>,
+    pub former_ends: Timestamp,
+}
+
+/// Notes that it was told that a token runs out soon. [`StoreError::NoSuchToken`] when that was told
+/// before, by this node or another.
+#[derive(Debug)]
+pub struct AnnounceTokenEnd {
+    pub name: String,
 }
 
 /// Takes a management token away; what is shown with it next is refused.
@@ -28,15 +50,17 @@ impl Change for AddToken {
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+        let networks: Vec<String> = self.networks.iter().map(IpNet::to_string).collect();
         let added = sql(
-            "INSERT INTO tokens (name, hash, scopes, expires, created) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING",
         )
         .bind(self.name)
         .bind(self.hash.as_slice())
         .bind(scopes.join(" "))
         .bind(self.expires.map(Timestamp::millis))
         .bind(desk.now.millis())
+        .bind(networks.join(" "))
         .run(desk.connection())
         .await
         .map_err(failed("adding a token"))?;
@@ -44,6 +68,39 @@ impl Change for AddToken {
             1 => Ok(()),
             _ => Err(StoreError::TokenNameTaken),
         }
+    }
+}
+
+impl Change for RotateToken {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        let rotated = sql(
+            "UPDATE tokens SET former_hash = hash, hash = $2, expires = $3, announced = FALSE,
+                 former_ends = CASE WHEN expires < $4 THEN expires ELSE $4 END
+             WHERE name = $1",
+        )
+        .bind(self.name)
+        .bind(self.hash.as_slice())
+        .bind(self.expires.map(Timestamp::millis))
+        .bind(self.former_ends.millis())
+        .run(desk.connection())
+        .await
+        .map_err(failed("rotating a token"))?;
+        is_there(rotated)
+    }
+}
+
+impl Change for AnnounceTokenEnd {
+    type Outcome = ();
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
+        let noted = sql("UPDATE tokens SET announced = TRUE WHERE name = $1 AND NOT announced")
+            .bind(self.name)
+            .run(desk.connection())
+            .await
+            .map_err(failed("noting that a token runs out"))?;
+        is_there(noted)
     }
 }
 
@@ -56,9 +113,13 @@ impl Change for RemoveToken {
             .run(desk.connection())
             .await
             .map_err(failed("removing a token"))?;
-        match removed {
-            1 => Ok(()),
-            _ => Err(StoreError::NoSuchToken),
-        }
+        is_there(removed)
+    }
+}
+
+fn is_there(changed: u64) -> Result<(), StoreError> {
+    match changed {
+        1 => Ok(()),
+        _ => Err(StoreError::NoSuchToken),
     }
 }

@@ -1,6 +1,6 @@
 //! Changes of users: added, links, passwords, generations.
 
-use super::{Change, Desk};
+use super::{Change, Desk, Managed};
 use crate::clock::Timestamp;
 use crate::model::{Generation, Role, User, UserId, UserName};
 use crate::secret::Secret;
@@ -82,6 +82,13 @@ pub struct RehashPassword {
 impl Change for AddUser {
     type Outcome = User;
 
+    fn manages(&self) -> Managed {
+        Managed {
+            user: None,
+            role: Some(self.role),
+        }
+    }
+
     async fn apply(self, desk: &mut Desk<'_>) -> Result<User, StoreError> {
         let phc = match &self.way_in {
             WayIn::Password(phc) => Some(phc.expose().as_str()),
@@ -123,6 +130,13 @@ impl Change for AddUser {
 impl Change for AddSetupLink {
     type Outcome = ();
 
+    fn manages(&self) -> Managed {
+        Managed {
+            user: Some(self.user),
+            role: None,
+        }
+    }
+
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let added = sql(
             "INSERT INTO setup_links (hash, user_id, expires, generation)
@@ -145,6 +159,13 @@ impl Change for AddSetupLink {
 
 impl Change for SetPassword {
     type Outcome = Raised;
+
+    fn manages(&self) -> Managed {
+        Managed {
+            user: Some(self.user),
+            role: None,
+        }
+    }
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
         let doing = "setting a password";
