@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 pub use self::destination::Destination;
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
-pub use self::refusal::{SignIn, forget_browser, sign_in};
+pub use self::refusal::{SignIn, forget_browser, login_out_of_frame, sign_in};
 pub use self::target::{Host, Target};
 use self::visit::Open;
 pub use self::visit::{SessionCookie, Visit};

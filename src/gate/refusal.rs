@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::target::Target;
+use super::target::{Host, Target};
 use super::visit::{SessionCookie, Visit};
 use crate::wire::{Body, NextPath, Problem, Response, cookie, negotiate};
 
@@ -55,18 +55,42 @@ fn forget_pages(headers: &mut HeaderMap) {
     headers.insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
 }
 
-fn to_login(target: &Target) -> Response {
+/// The login page for a person in a frame, who comes back to the page around it; `None`: no frame asks.
+pub fn login_out_of_frame(target: &Target, parts: &Parts) -> Option<String> {
+    const FRAMES: [&str; 5] = ["iframe", "frame", "embed", "object", "fencedframe"];
+    let said = |name: &str| parts.headers.get(name)?.to_str().ok();
+    let is_frame = said("sec-fetch-dest").is_some_and(|dest| FRAMES.contains(&dest));
+    if !is_frame || said("sec-fetch-mode") != Some("navigate") {
+        return None;
+    }
+    let around = said("referer").and_then(|around| {
+        let around = around.strip_prefix("https://")?;
+        let (host, _) = around.split_at_checked(around.find('/')?)?;
+        let path = around.get(host.len()..)?;
+        let same = Host::parse(host)?.canonical() == target.host().canonical();
+        NextPath::parse(path).filter(|_| same)
+    });
+    Some(match around {
+        Some(next) => format!("/.portcullis/login?next={}", next.in_query()),
+        None => login_of(target),
+    })
+}
+
+fn login_of(target: &Target) -> String {
     // What was to be posted is lost with the redirect, so it leads to the start instead.
     let next = [Method::GET, Method::HEAD]
         .contains(target.method())
         .then(|| NextPath::parse(target.path_and_query().as_str()))
         .flatten()
         .unwrap_or_else(NextPath::home);
-    let location = format!("/.portcullis/login?next={}", next.in_query());
+    format!("/.portcullis/login?next={}", next.in_query())
+}
+
+fn to_login(target: &Target) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
-    if let Ok(location) = HeaderValue::from_str(&location) {
+    if let Ok(location) = HeaderValue::from_str(&login_of(target)) {
         headers.insert(LOCATION, location);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -36,7 +36,7 @@ use crate::accept::{Connection, Handler, HeadFault};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Panel;
-use crate::gate::{self, Asked, Permit, Verdict, Visit};
+use crate::gate::{self, Asked, Permit, Target, Verdict, Visit};
 use crate::model::TokenHash;
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Proxy};
@@ -157,7 +157,7 @@ impl Door {
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
                 entry.tell(|line| line.cause = Some(why.cause(&visit).into()));
-                Answered::of("sign-in", gate::sign_in(why, &target, parts, &visit))
+                Answered::of("sign-in", ask_to_sign_in(why, &target, parts, &visit))
             }
             Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
             Verdict::Refuse(problem, visit) => {
@@ -299,7 +299,7 @@ impl Door {
     /// The session ended while its request was under way: the gate no longer lets it pass.
     fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
         match self.house.judge(parts, client) {
-            Verdict::SignIn(why, target, visit) => gate::sign_in(why, &target, parts, &visit),
+            Verdict::SignIn(why, target, visit) => ask_to_sign_in(why, &target, parts, &visit),
             Verdict::Refuse(problem, _) => refuse(problem, wants_page(parts)),
             // An open path whose session ended: it may be asked for again, as nobody.
             _ => refuse(
@@ -312,6 +312,14 @@ impl Door {
 
 fn wants_page(parts: &Parts) -> bool {
     negotiate::wants_page(&parts.method, &parts.headers)
+}
+
+/// The way to the login page; out of a frame first.
+fn ask_to_sign_in(why: gate::SignIn, target: &Target, parts: &Parts, visit: &Visit) -> Response {
+    match gate::login_out_of_frame(target, parts) {
+        Some(login) => portal::out_of_frame(&login),
+        None => gate::sign_in(why, target, parts, visit),
+    }
 }
 
 /// The sentence, as a page for people and a document for programs.

@@ -4,11 +4,13 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_FRAME_OPTIONS,
+};
 use http::{HeaderValue, StatusCode};
 use maud::Markup;
 
-use super::view::problem::problem as problem_page;
+use super::view::problem::{self, problem as problem_page};
 use super::{page, view};
 use crate::login::SignInError;
 use crate::users::UsersError;
@@ -80,6 +82,23 @@ pub fn error_page(problem: &Problem) -> Response {
         problem,
         page::answer(problem.status(), problem_page(problem)),
     )
+}
+
+/// The small page that leads out of a frame to the login page at `login`. Pages of the same origin alone
+/// may show it.
+pub fn out_of_frame(login: &str) -> Response {
+    let mut response = page::answer(StatusCode::UNAUTHORIZED, problem::out_of_frame(login));
+    let headers = response.headers_mut();
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Portcullis"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; \
+             frame-ancestors 'self'; base-uri 'none'",
+        ),
+    );
+    response
 }
 
 /// Draws the refusal that an answer carries, if it is one.

@@ -172,3 +172,46 @@ async fn a_panel_says_nothing_of_the_whole_origin() {
         assert_eq!(answer.status, status, "{field} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_frame_gets_a_page_that_only_its_own_site_may_show() {
+    let arena = Turn::next().await;
+    let html = "Accept: text/html";
+    let navigate = "Sec-Fetch-Mode: navigate";
+    for (dest, referer, login) in [
+        (
+            "iframe",
+            "Referer: https://localhost/desk?a=b",
+            "%2Fdesk%3Fa%3Db",
+        ),
+        ("frame", "Referer: https://LOCALHOST:8443/desk", "%2Fdesk"),
+        ("embed", "Referer: https://evil.example/desk", "%2Fpage"),
+        ("object", "Referer: https://localhost.evil/desk", "%2Fpage"),
+        (
+            "iframe",
+            "Referer: https://localhost//evil.example/",
+            "%2Fpage",
+        ),
+        ("fencedframe", "Referer: nonsense", "%2Fpage"),
+    ] {
+        let dest = format!("Sec-Fetch-Dest: {dest}");
+        let fields = [html, navigate, referer, dest.as_str()];
+        let answer = arena.gateway.connect().await.get("/page", &fields).await;
+        assert_eq!(answer.status, 401, "{dest} {referer}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'self'"), "{policy}");
+        assert!(!policy.contains("script"), "{policy}");
+        let way = format!("href=\"/.portcullis/login?next={login}\" target=\"_top\"");
+        assert!(
+            answer.text().contains(&way),
+            "{dest} {referer}: {}",
+            answer.text()
+        );
+    }
+    for dest in ["document", "empty"] {
+        let dest = format!("Sec-Fetch-Dest: {dest}");
+        let fields = [html, navigate, dest.as_str()];
+        let answer = arena.gateway.connect().await.get("/page", &fields).await;
+        assert_eq!(answer.status, 303, "{dest}");
+    }
+}

@@ -276,3 +276,38 @@ async fn a_portal_with_a_host_of_its_own_is_out_of_reach() {
     let sessions = gateway.operator(&["session", "list"]).to_string();
     assert!(sessions.contains("\"root\""), "{sessions}");
 }
+
+#[tokio::test]
+async fn a_frame_that_needs_a_sign_in_leads_out_of_itself() {
+    let panel = panel().await;
+    let framing =
+        "<!doctype html><title>Desk</title><iframe src=/page width=700 height=400></iframe>";
+    panel.has_page("/static/desk", HTML, framing);
+    let gateway = gateway(&panel, "", "", "").await;
+    let browser = Browser::start().await;
+    browser
+        .go(&format!(
+            "https://localhost:{}/static/desk?a=b",
+            gateway.port
+        ))
+        .await;
+    let inside = "document.querySelector('iframe').contentDocument";
+    eventually("the page in the frame", async || {
+        let title = browser
+            .run(&format!(
+                "return {inside}?.querySelector('h1')?.textContent"
+            ))
+            .await;
+        (title == "Sign-in needed").then_some(())
+    })
+    .await;
+    let styled = format!("return getComputedStyle({inside}.querySelector('a')).display");
+    assert_ne!(browser.run(&styled).await, "inline", "its style is loaded");
+    crate::album::keep(&browser, "frame-sign-in").await;
+    browser
+        .run(&format!("{inside}.querySelector('a').click()"))
+        .await;
+    browser
+        .is_at("/.portcullis/login?next=%2Fstatic%2Fdesk%3Fa%3Db")
+        .await;
+}

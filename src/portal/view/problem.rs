@@ -29,6 +29,20 @@ pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
     })
 }
 
+/// What a frame shows in place of a page that needs a sign-in: nobody signs in within a frame, where
+/// the address is not seen.
+pub(in crate::portal) fn out_of_frame(login: &str) -> Markup {
+    frame(&Page {
+        title: "Sign-in needed",
+        account: None,
+        content: html! {
+            h1 { "Sign-in needed" }
+            p class="lead" { "This part of the page needs you to sign in." }
+            p class="act" { a class="button" href=(login) target="_top" { "Sign in" } }
+        },
+    })
+}
+
 fn ways_on(problem: &Problem) -> Markup {
     let status = problem.status();
     if let Some(portal) = problem.text_of("portal") {
