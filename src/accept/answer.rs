@@ -19,6 +19,7 @@ use super::Handler;
 use super::connection::{Connection, Underway};
 use super::fault::HeadFault;
 use super::pace::Pace;
+use super::received::{Linger, Received};
 use crate::wire::own_answer::{self, InTheClear};
 use crate::wire::{Body, Problem, Response};
 
@@ -28,6 +29,8 @@ pub(super) struct Tracked {
     body: Body,
     /// Over HTTP/2.
     pace: Option<Pace>,
+    /// What was not read of the request is read on, before the answer ends.
+    linger: Option<Linger>,
     _underway: Underway,
 }
 
@@ -39,6 +42,7 @@ pub(super) async fn answer<H: Handler>(
     underway: Underway,
 ) -> Result<http::Response<Tracked>, Infallible> {
     let version = request.version();
+    let (request, linger) = Received::of(request);
     let over_tls_alone = handler.is_over_tls_alone();
     let mut response = match connection.head_fault() {
         Some(fault) => {
@@ -65,6 +69,7 @@ pub(super) async fn answer<H: Handler>(
     Ok(response.map(|body| Tracked {
         body,
         pace,
+        linger,
         _underway: underway,
     }))
 }
@@ -138,7 +143,10 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let (Poll::Ready(None), Some(linger)) = (&polled, &mut self.linger) {
+            polled = linger.poll_over(cx).map(|()| None);
+        }
         match &self.pace {
             Some(pace) if polled.is_pending() => pace.waits_for_answer(),
             Some(pace) => pace.waits_for_client(),
@@ -148,7 +156,7 @@ impl HttpBody for Tracked {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && self.linger.as_ref().is_none_or(Linger::is_over)
     }
 
     fn size_hint(&self) -> SizeHint {

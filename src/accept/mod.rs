@@ -25,6 +25,7 @@ mod lease;
 mod listen;
 mod pace;
 mod protocol;
+mod received;
 mod request_line;
 mod seldom;
 mod socket;
@@ -41,7 +42,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -53,6 +53,7 @@ pub use fault::HeadFault;
 pub use handed::Handed;
 pub use lease::Lease;
 pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group};
+pub use received::Received;
 
 use crate::config::{ProxyProtocol, TrustedProxies};
 use crate::shutdown::Shutdown;
@@ -77,7 +78,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn handle(
         &self,
         connection: Arc<Connection>,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> impl Future<Output = Response> + Send;
 
     /// Learns that a request head was refused before it became a request. Its answer is sent by this

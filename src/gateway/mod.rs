@@ -23,7 +23,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
@@ -32,7 +31,7 @@ pub use self::inspection::{Finding, Grade, inspect};
 use self::refused_heads::RefusedHeads;
 pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};
-use crate::accept::{Connection, Handler, HeadFault};
+use crate::accept::{Connection, Handler, HeadFault, Received};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Panel;
@@ -82,7 +81,7 @@ struct Door {
 }
 
 impl Handler for Door {
-    async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Received>) -> Response {
         let id = RequestId::next();
         let (mut parts, body) = request.into_parts();
         let house = &self.house;
@@ -111,7 +110,7 @@ impl Door {
         &self,
         connection: &Connection,
         parts: &mut Parts,
-        body: Incoming,
+        body: Received,
         entry: &Entry,
     ) -> Answered {
         let house = &self.house;
@@ -222,7 +221,7 @@ impl House {
     }
 
     /// Pages run on the control runtime, and go on when the browser hangs up.
-    async fn show_portal(&self, visit: Visit, parts: Parts, body: Incoming) -> Response {
+    async fn show_portal(&self, visit: Visit, parts: Parts, body: Received) -> Response {
         if let Some(session) = &visit.session {
             session.touch(self.clock.now());
         }
@@ -263,7 +262,7 @@ impl Door {
         proxy: &Proxy,
         permit: Permit,
         parts: &mut Parts,
-        body: Incoming,
+        body: Received,
         connection: &Connection,
         entry: &Entry,
     ) -> Response {

@@ -10,10 +10,9 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
-use hyper::body::Incoming;
 
 use super::{House, refuse, wants_page};
-use crate::accept::{Connection, Handler, HeadFault};
+use crate::accept::{Connection, Handler, HeadFault, Received};
 use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
 use crate::wire::own_answer::InTheClear;
@@ -135,7 +134,7 @@ static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 pub(super) struct RedirectDoor(pub(super) Arc<House>);
 
 impl Handler for RedirectDoor {
-    async fn handle(&self, _: Arc<Connection>, request: Request<Incoming>) -> Response {
+    async fn handle(&self, _: Arc<Connection>, request: Request<Received>) -> Response {
         let (parts, _body) = request.into_parts();
         if let Some(response) = self.0.health(&parts) {
             return response;

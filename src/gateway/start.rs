@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::Request;
-use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
@@ -24,6 +23,7 @@ use super::{Door, House};
 use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
 use crate::accept::{
     self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, HeadFault, ListenError,
+    Received,
 };
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Standing};
@@ -91,7 +91,7 @@ struct Office {
 impl Handler for Office {
     /// In a task of its own: hyper drops a handler when its caller hangs up, and a revocation that
     /// was asked for is carried out all the same, also when it had not begun by then.
-    async fn handle(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Received>) -> Response {
         let management = self.management.clone();
         let request = request.map(Body::new);
         let answering = async move { management.answer(connection, request).await };

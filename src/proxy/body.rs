@@ -13,13 +13,13 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::condition::Place;
 use super::ending::{self, Teller};
 use super::upstream::{Pool, RoundTrip};
+use crate::accept::Received;
 use crate::cancel::Cancelled;
 use crate::clock::Clock;
 use crate::config::Bounds;
@@ -55,7 +55,7 @@ pub(super) struct RequestBody(Option<Box<ClientBody>>);
 
 #[derive(Debug)]
 struct ClientBody {
-    incoming: Incoming,
+    incoming: Received,
     /// Runs only while the client is waited for.
     silence: Deadline,
     patience: Duration,
@@ -100,7 +100,7 @@ pub(super) struct ResponseBody {
 
 impl RequestBody {
     pub(super) fn of_client(
-        incoming: Incoming,
+        incoming: Received,
         bounds: &Bounds,
         session: Option<&Arc<Session>>,
         clock: &Clock,

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::request::Parts;
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 pub use self::body::ClientFault;
@@ -38,7 +37,7 @@ pub use self::panels::Panels;
 pub use self::upstream::fuzzing;
 use self::upstream::{Answer, Person, RoundTrip, Upstream};
 pub use self::upstream::{AnswerFault, UpstreamError};
-use crate::accept::Connection;
+use crate::accept::{Connection, Received};
 use crate::clock::Clock;
 use crate::config::Panel;
 use crate::gate::Permit;
@@ -105,7 +104,7 @@ impl Proxy {
         &self,
         permit: Permit,
         parts: &mut Parts,
-        body: Incoming,
+        body: Received,
         connection: &Connection,
         entry: &Entry,
     ) -> Result<Response, ForwardError> {
@@ -122,7 +121,7 @@ impl Way {
         &self,
         permit: Permit,
         parts: &mut Parts,
-        body: Incoming,
+        body: Received,
         connection: &Connection,
         entry: &Entry,
     ) -> Result<Response, ForwardError> {

@@ -27,6 +27,7 @@ mod class_g;
 mod class_g_logs;
 mod class_h;
 mod connections;
+mod early_answers;
 mod floods;
 mod real_servers;
 mod spoken_for;

@@ -15,7 +15,7 @@ type Seen = (String, Vec<u8>);
 struct Recorder(Arc<Mutex<Vec<Seen>>>);
 
 impl Handler for Recorder {
-    async fn handle(&self, _: Arc<Connection>, request: Request<Incoming>) -> Response {
+    async fn handle(&self, _: Arc<Connection>, request: Request<Received>) -> Response {
         let line = format!("{} {}", request.method(), request.uri());
         let body = request.into_body().collect().await;
         let body = body

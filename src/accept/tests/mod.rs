@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,7 +41,7 @@ impl Handler for Panel {
     async fn handle(
         &self,
         connection: Arc<Connection>,
-        mut request: Request<Incoming>,
+        mut request: Request<Received>,
     ) -> Response {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert_eq!(
@@ -86,7 +86,7 @@ impl Handler for Panel {
 
 impl Panel {
     /// An echo after an upgrade.
-    fn tunnel(&self, connection: &Connection, mut request: Request<Incoming>) -> Response {
+    fn tunnel(&self, connection: &Connection, mut request: Request<Received>) -> Response {
         connection.becomes_tunnel();
         let upgraded = hyper::upgrade::on(&mut request);
         self.shutdown.spawn(async move {

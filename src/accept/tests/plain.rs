@@ -368,7 +368,7 @@ async fn a_unix_socket_tells_whose_process_asks() {
     #[derive(Clone)]
     struct Who;
     impl Handler for Who {
-        async fn handle(&self, connection: Arc<Connection>, _: Request<Incoming>) -> Response {
+        async fn handle(&self, connection: Arc<Connection>, _: Request<Received>) -> Response {
             said(StatusCode::OK, &format!("{:?}", connection.owner()))
         }
     }
