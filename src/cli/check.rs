@@ -10,7 +10,7 @@ use super::failure::{Done, Failure};
 use super::output;
 use super::settings::Settings;
 use super::{Form, waiting_for};
-use crate::config::{Config, Fault, Faults, Place};
+use crate::config::{Config, Fault, Faults, Place, Risk};
 use crate::gateway::{self, Finding, Grade};
 use crate::store;
 
@@ -144,5 +144,6 @@ fn place(fault: &Fault) -> Value {
         "line": fault.place.map(|(line, _)| line),
         "column": fault.place.map(|(_, column)| column),
         "message": &fault.message,
+        "risk": fault.risk.map(Risk::as_str),
     })
 }

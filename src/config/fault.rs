@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::risk::Risk;
 use super::schema::Sketch;
 
 /// One thing about the configuration that is wrong, or legal but unsafe.
@@ -17,6 +18,8 @@ pub struct Fault {
     /// What is wrong, and what would be right.
     pub message: String,
     pub file: PathBuf,
+    /// The name by which a warning of this kind is silenced.
+    pub risk: Option<Risk>,
 }
 
 /// Every fault of a configuration, in the order of the file. One line each.
@@ -29,6 +32,8 @@ pub(super) struct Report<'t> {
     text: &'t str,
     faults: Vec<Fault>,
     warnings: Vec<Fault>,
+    /// Of these there is no warning.
+    accepted: Vec<Risk>,
     /// What was asked for, whether it was there or not.
     pub(super) sketch: Sketch,
 }
@@ -43,6 +48,7 @@ impl Faults {
             place: None,
             message: message.into(),
             file: file.to_owned(),
+            risk: None,
         }])
     }
 
@@ -59,6 +65,7 @@ impl<'t> Report<'t> {
             text,
             faults: Vec::new(),
             warnings: Vec::new(),
+            accepted: Vec::new(),
             sketch: Sketch::new(),
         }
     }
@@ -75,12 +82,27 @@ impl<'t> Report<'t> {
         self.warnings.push(warning);
     }
 
+    /// Something at `span` is legal and takes a control away.
+    pub(super) fn risk(&mut self, risk: Risk, span: &Span, message: impl Into<String>) {
+        let warning = Fault {
+            risk: Some(risk),
+            ..self.at(span, message)
+        };
+        self.warnings.push(warning);
+    }
+
+    /// These risks are taken knowingly.
+    pub(super) fn accept(&mut self, risks: Vec<Risk>) {
+        self.accepted.extend(risks);
+    }
+
     /// Something is missing from the file as a whole.
     pub(super) fn fault_of_file(&mut self, message: impl Into<String>) {
         self.faults.push(Fault {
             place: None,
             message: message.into(),
             file: self.file.to_owned(),
+            risk: None,
         });
     }
 
@@ -88,6 +110,9 @@ impl<'t> Report<'t> {
     pub(super) fn finish(mut self) -> Result<Vec<Fault>, Faults> {
         self.faults.sort();
         self.faults.dedup();
+        let is_accepted = |risk: &Risk| self.accepted.contains(risk);
+        self.warnings
+            .retain(|warning| !warning.risk.as_ref().is_some_and(is_accepted));
         self.warnings.sort();
         if self.faults.is_empty() {
             Ok(self.warnings)
@@ -101,6 +126,7 @@ impl<'t> Report<'t> {
             place: Some(place(self.text, span.start)),
             message: message.into(),
             file: self.file.to_owned(),
+            risk: None,
         }
     }
 }
@@ -120,6 +146,10 @@ impl fmt::Display for Fault {
         match self.place {
             Some((line, column)) => write!(f, "{file}:{line}:{column}: {}", self.message),
             None => write!(f, "{file}: {}", self.message),
+        }?;
+        match self.risk {
+            Some(risk) => write!(f, " (accept_risk = [\"{}\"] accepts it)", risk.as_str()),
+            None => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fault::Report;
 use super::host::{ExternalUrl, PanelHost};
 use super::proxies::TrustedProxies;
+use super::risk;
 use super::schema::Asked;
 use super::value;
 use super::written::Section;
@@ -123,8 +124,8 @@ impl Gateway {
         let drain = drain(&mut section, report);
         let old_browsers = section.flag("old_browsers", false, report);
         let hsts = section.flag("hsts", true, report);
-        section.finish(report);
-        Self {
+        risk::accepted(&mut section, report);
+        let gateway = Self {
             hsts,
             drain,
             connections,
@@ -138,12 +139,19 @@ impl Gateway {
             data_dir,
             workers,
             old_browsers,
-        }
+        };
+        risk::of_gateway(&section, &gateway, report);
+        section.finish(report);
+        gateway
     }
 }
 
 impl Tls {
-    pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
+    pub(super) fn understand(
+        mut section: Section<'_>,
+        external: &ExternalUrl,
+        report: &mut Report<'_>,
+    ) -> Self {
         let certificate = PathBuf::from("certs/gateway.pem");
         let key = PathBuf::from("certs/gateway.key");
         let tls = Self {
@@ -151,6 +159,9 @@ impl Tls {
             key: section.parsed("key", key, report, value::path),
             development: section.flag("development", false, report),
         };
+        if tls.development {
+            risk::of_development(&section, external, report);
+        }
         section.finish(report);
         tls
     }

@@ -1,6 +1,7 @@
 //! `[log]`: what is written of what happens.
 
 use super::fault::Report;
+use super::risk::Risk;
 use super::written::Section;
 use crate::model::LogFormat;
 
@@ -32,6 +33,20 @@ impl Log {
             })
         });
         let access = section.flag("access", true, report);
+        if !access {
+            report.risk(
+                Risk::NoAccessLog,
+                &section.span_of("access"),
+                "access: no line tells who asked for what, nor who called the management API",
+            );
+        }
+        if level == "error" {
+            report.risk(
+                Risk::QuietLog,
+                &section.span_of("level"),
+                "level: warnings are not written, such as of guesses and of a certificate that ends",
+            );
+        }
         section.finish(report);
         Self {
             format,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::fault::Report;
 use super::gateway::Gateway;
+use super::risk::Risk;
 use super::value;
 use super::written::Section;
 
@@ -39,6 +40,14 @@ impl Management {
                      the management API needs an address of its own"
                 ),
             );
+        }
+        if let Some(address) = listen.filter(|address| address.ip().to_canonical().is_unspecified())
+        {
+            let text = format!(
+                "listen: {address} is every address of this machine; whoever reaches one of them can try tokens, \
+                 so name the address that programs use"
+            );
+            report.risk(Risk::ManagementEverywhere, &section.span_of("listen"), text);
         }
         let client_ca = section.parsed("client_ca", None, report, |text| match text {
             "" => Ok(None),

@@ -13,6 +13,7 @@ mod log;
 mod management;
 mod panel;
 mod proxies;
+mod risk;
 mod rule;
 mod schema;
 mod session;
@@ -36,6 +37,7 @@ pub use log::Log;
 pub use management::Management;
 pub use panel::{IdentityHeaders, Panel};
 pub use proxies::{ProxyProtocol, TrustedProxies, network as parse_network};
+pub use risk::Risk;
 pub use rule::{Allow, Rule};
 pub use schema::schema;
 pub use session::SessionLimits;
@@ -45,6 +47,7 @@ pub use throttle::{Rate, Throttle};
 pub use value::duration as parse_duration;
 
 use crate::model::Role;
+use crate::secret_file::{self, Own};
 use fault::Report;
 use written::Section;
 
@@ -82,7 +85,14 @@ impl Config {
                 format!("byte {} is not UTF-8; save the file as UTF-8", good + 1),
             )
         })?;
-        Self::parse(&text, path)
+        let mut config = Self::parse(&text, path)?;
+        // A password in it is as well kept as the file.
+        let is_kept = matches!(secret_file::examine(path, Own::Report), Ok(None));
+        let is_password = |warning: &Fault| warning.risk == Some(Risk::ReadablePassword);
+        config
+            .warnings
+            .retain(|warning| !(is_kept && is_password(warning)));
+        Ok(config)
     }
 
     /// Reads the text of a file. `path` stands in the faults and is not opened.
@@ -164,7 +174,8 @@ impl Config {
 
     fn understand(mut file: Section<'_>, report: &mut Report<'_>) -> Option<Self> {
         let gateway = Gateway::understand(file.section("gateway", report), report);
-        let tls = Tls::understand(file.section("tls", report), report);
+        let external = &gateway.external_url;
+        let tls = Tls::understand(file.section("tls", report), external, report);
         let storage = Storage::understand(file.section("storage", report), report);
         let session = SessionLimits::understand(file.section("session", report), report);
         let second_factor = SecondFactor::understand(file.section("second_factor", report), report);
@@ -173,7 +184,9 @@ impl Config {
         let log = Log::understand(file.section("log", report), report);
         let management = file.section("management", report);
         let management = Management::understand(management, &gateway, report);
-        let panels = Panel::understand_all(&mut file, &gateway, report);
+        let mut own: Vec<_> = gateway.addresses().collect();
+        own.extend(management.listen);
+        let panels = Panel::understand_all(&mut file, &gateway, &own, report);
         file.finish(report);
         Some(Self {
             gateway,

@@ -1,14 +1,16 @@
 //! `[[panel]]`: the protected application, where it is and what it is told.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderName;
 
 use super::bounds::Bounds;
-use super::fault::Report;
+use super::fault::{Report, Span};
 use super::gateway::Gateway;
-use super::host::{PanelHost, PinnedCertificate, Upstream};
+use super::host::{ExternalUrl, PanelHost, PinnedCertificate, Upstream};
+use super::risk::{self, Risk};
 use super::rule::{self, Rule};
 use super::value;
 use super::written::Section;
@@ -50,6 +52,7 @@ impl Panel {
     pub(super) fn understand_all(
         file: &mut Section<'_>,
         gateway: &Gateway,
+        own: &[SocketAddr],
         report: &mut Report<'_>,
     ) -> Option<Vec<Arc<Self>>> {
         const KEY: &str = "panel";
@@ -65,9 +68,11 @@ impl Panel {
         for section in sections {
             let name = section.span_of("name");
             let host = section.span_of("host");
+            let upstream = section.span_of("upstream");
             let Some(panel) = Self::understand(section, gateway, report) else {
                 continue;
             };
+            panel.is_not_the_gateway(&upstream, &gateway.external_url, own, report);
             if panels.iter().any(|other| other.name == panel.name) {
                 let text = format!(
                     "name: two panels are called {:?}; give each its own",
@@ -93,6 +98,33 @@ impl Panel {
             panels.push(Arc::new(panel));
         }
         (!panels.is_empty()).then_some(panels)
+    }
+
+    /// A request that is sent to the gateway itself comes round until it has no connection left.
+    fn is_not_the_gateway(
+        &self,
+        span: &Span,
+        external: &ExternalUrl,
+        own: &[SocketAddr],
+        report: &mut Report<'_>,
+    ) {
+        let Some((_, port, authority)) = self.upstream.of_url() else {
+            return;
+        };
+        if let Some(listener) = risk::is_own_address(authority, port, own) {
+            let text = format!(
+                "upstream: {} is the gateway itself, which listens on {listener}; write the panel's own address",
+                self.upstream
+            );
+            report.fault(span, text);
+        } else if risk::is_own_name(authority, port, external, &self.host) {
+            let text = format!(
+                "upstream: {} is how people reach the gateway; unless this machine knows another address by that \
+                 name, requests come round to it, so write the panel's own address",
+                self.upstream
+            );
+            report.risk(Risk::OwnUpstream, span, text);
+        }
     }
 
     fn understand(
@@ -197,13 +229,8 @@ fn upstream(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Upstre
         }
         Ok(upstream) => {
             if !upstream.is_local() {
-                report.warn(
-                    &text.span,
-                    format!(
-                        "{KEY}: {upstream} is neither on loopback nor a UNIX socket; whoever reaches \
-                         it directly passes the gateway by, so let its firewall admit the gateway alone"
-                    ),
-                );
+                let is_encrypted = matches!(upstream, Upstream::Https(_));
+                risk::of_upstream(&text.span, is_encrypted, &upstream, report);
             }
             Some(upstream)
         }

@@ -60,6 +60,17 @@ impl TrustedProxies {
         }
     }
 
+    /// A network among them that is everybody, or half of everybody: no organisation has one this large,
+    /// save the private ranges.
+    pub(super) fn whole_internet(&self) -> Option<IpNet> {
+        let is_too_large = |network: &IpNet| match network {
+            IpNet::V4(network) => network.prefix_len() < 8,
+            // fc00::/7 is private.
+            IpNet::V6(network) => network.prefix_len() < 7,
+        };
+        self.networks.iter().copied().find(is_too_large)
+    }
+
     /// Whether nobody is.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty()

@@ -6,6 +6,7 @@ use http::Method;
 use toml::de::DeValue;
 
 use super::fault::{Report, Span};
+use super::risk::Risk;
 use super::schema::Asked;
 use super::value;
 use super::written::{Section, list_of, nearest, wrong_type};
@@ -83,6 +84,13 @@ fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Rule>
     let reauthenticate = section.parsed("reauthenticate", None, report, |text| {
         value::duration(text).map(Some)
     });
+    if allow == Allow::Anyone && path.as_deref() == Some("/") {
+        report.risk(
+            Risk::OpenToAnyone,
+            &section.span_of("path"),
+            "path: \"/\" is the whole panel, and anyone may pass without signing in",
+        );
+    }
     if allow == Allow::Anyone {
         let span = section.span_of("reauthenticate");
         if reauthenticate.is_some() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fault::Report;
+use super::risk;
 use super::value;
 use super::written::Section;
 
@@ -42,6 +43,7 @@ impl SessionLimits {
                  make it the same or shorter",
             );
         }
+        risk::of_session(&section, limits.idle_timeout, limits.lifetime, report);
         section.finish(report);
         limits
     }

@@ -3,6 +3,7 @@
 use toml::de::DeValue;
 
 use super::fault::Report;
+use super::risk::{self, Risk};
 use super::schema::Asked;
 use super::throttle::{self, Rate};
 use super::value;
@@ -49,6 +50,20 @@ impl SecondFactor {
             );
         }
         let throttle = section.parsed("throttle", Rate::of(10), report, throttle::rate);
+        risk::of_rate(
+            &section,
+            "throttle",
+            throttle,
+            risk::GUESSES_OF_USER,
+            report,
+        );
+        if !required.contains(&Role::Administrator) {
+            report.risk(
+                Risk::NoSecondFactor,
+                &section.span_of("required"),
+                "required: administrators sign in with a password alone, and whoever has it manages all users",
+            );
+        }
         section.finish(report);
         Self { required, throttle }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::fault::Report;
+use super::risk::{self, Risk};
 use super::value;
 use super::written::Section;
 use crate::secret::Secret;
@@ -66,6 +67,7 @@ impl Storage {
             "" => Ok(None),
             text => value::path(text).map(Some),
         });
+        of_server(&section, &place, report);
         match (&mut place, ca) {
             (Place::Shared(server), ca) => server.ca = ca,
             (Place::Embedded, Some(_)) => report.fault(
@@ -82,6 +84,22 @@ impl Storage {
             master_key,
             url_file,
         }
+    }
+}
+
+/// What travels to a server on another machine, and what stands in the configuration.
+fn of_server(section: &Section<'_>, place: &Place, report: &mut Report<'_>) {
+    let Place::Shared(server) = place else { return };
+    let span = section.span_of("url");
+    if let Some(why) = server.in_the_clear() {
+        report.risk(Risk::StoreWithoutTls, &span, format!("url: {why}"));
+    }
+    let is_written = section
+        .as_written("url")
+        .is_some_and(|text| text.contains("://"));
+    if is_written && server.has_password() {
+        let text = format!("url: {}", risk::PASSWORD_IN_CONFIGURATION);
+        report.risk(Risk::ReadablePassword, &span, text);
     }
 }
 
@@ -140,15 +158,43 @@ impl Server {
         self
     }
 
+    /// Whether a password stands in the URL.
+    fn has_password(&self) -> bool {
+        let url = self.url.expose();
+        let (_, rest) = url.split_once("://").unwrap_or_default();
+        let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let authority = authority.split('/').next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        user.is_some_and(|user| user.contains(':'))
+            || query.split('&').any(|pair| pair.starts_with("password="))
+    }
+
+    /// Why what travels to a server on another machine can be read or changed on the way.
+    fn in_the_clear(&self) -> Option<&'static str> {
+        let options = self.options();
+        if is_near(&options) {
+            return None;
+        }
+        match options.get_ssl_mode() {
+            PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => Some(
+                "sessions, password hashes and revocations travel to another machine without TLS, or without where the \
+                 network says so; leave sslmode out, and name ca where its certificate is of an authority of your own",
+            ),
+            PgSslMode::Require | PgSslMode::VerifyCa => Some(
+                "whoever is between here and the server can pretend to be it, as sslmode does not ask for its name; \
+                 leave sslmode out, and name ca where its certificate is of an authority of your own",
+            ),
+            PgSslMode::VerifyFull => None,
+        }
+    }
+
     /// What a connection is made by. Where the URL does not say otherwise, a server that is not on
     /// this machine has to show a certificate for its name: what travels there opens everything.
     pub fn options(&self) -> PgConnectOptions {
         let url = self.url.expose();
         // It was read before.
         let options = PgConnectOptions::from_str(url).unwrap_or_default();
-        let is_near = options.get_socket().is_some()
-            || options.get_host().starts_with('/')
-            || ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host());
+        let is_near = is_near(&options);
         let options = match says_how_to_trust(url) || (is_near && self.ca.is_none()) {
             true => options,
             false => options.ssl_mode(PgSslMode::VerifyFull),
@@ -158,6 +204,13 @@ impl Server {
             None => options,
         }
     }
+}
+
+/// Whether the server is on this machine.
+fn is_near(options: &PgConnectOptions) -> bool {
+    options.get_socket().is_some()
+        || options.get_host().starts_with('/')
+        || ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host())
 }
 
 /// `postgres://user@host:port/database`.

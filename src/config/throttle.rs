@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fault::Report;
+use super::risk;
 use super::value;
 use super::written::Section;
 
@@ -26,12 +27,32 @@ pub struct Throttle {
 
 impl Throttle {
     pub(super) fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Self {
-        let total = section.number("per_user_total", 100, &(1..=1_000_000), report);
+        let total = section.number(
+            "per_user_total",
+            MOST_IN_A_ROW,
+            &(1..=MOST_IN_A_ROW),
+            report,
+        );
         let throttle = Self {
             per_user: section.parsed("per_user", Rate::of(10), report, rate),
             per_user_total: u32::try_from(total).unwrap_or(u32::MAX),
             per_address: section.parsed("per_address", Rate::of(30), report, rate),
         };
+        let (per_user, per_address) = (throttle.per_user, throttle.per_address);
+        risk::of_rate(
+            &section,
+            "per_user",
+            per_user,
+            risk::GUESSES_OF_USER,
+            report,
+        );
+        risk::of_rate(
+            &section,
+            "per_address",
+            per_address,
+            risk::GUESSES_OF_ADDRESS,
+            report,
+        );
         section.finish(report);
         throttle
     }
@@ -65,6 +86,8 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
 }
 
 const MOST: u32 = 1_000_000;
+/// As NIST SP 800-63B-4 §3.2.2 has it.
+const MOST_IN_A_ROW: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -260,6 +260,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The text of a key as it stands in the file.
+    pub(super) fn as_written(&self, key: &str) -> Option<&'a str> {
+        self.entry(key).and_then(as_text).map(|text| text.text)
+    }
+
     /// Whether the key is there, with whatever value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()

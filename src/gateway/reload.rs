@@ -52,7 +52,7 @@ impl Reload {
         };
         let (mut file, mut pair) = (self.mark_of_file(), self.mark_of_pair());
         // What was changed while the gateway started.
-        self.take_up_configuration().await;
+        self.take_up_configuration(false).await;
         loop {
             let asked = async {
                 match &mut hangup {
@@ -70,10 +70,10 @@ impl Reload {
             }
             let (new_file, new_pair) = (self.mark_of_file(), self.mark_of_pair());
             if is_asked || new_file != file {
-                self.take_up_configuration().await;
+                self.take_up_configuration(is_asked).await;
             }
             if is_asked || new_pair != pair {
-                self.take_up_certificates();
+                self.take_up_certificates(is_asked);
             }
             (file, pair) = (new_file, new_pair);
             if is_asked {
@@ -83,7 +83,7 @@ impl Reload {
         }
     }
 
-    async fn take_up_configuration(&self) {
+    async fn take_up_configuration(&self, is_asked: bool) {
         let Some(file) = &self.file else { return };
         let old = self.live.now();
         let new = match Config::load(file) {
@@ -99,11 +99,16 @@ impl Reload {
             tracing::warn!(sections = ?waiting, "changed, and in force only after a restart");
         }
         let changed = new.differences(&old);
+        if is_asked && changed.is_empty() && waiting.is_empty() {
+            tracing::info!(file = %file.display(), "nothing in the configuration has changed");
+        }
+        // What is accepted, or was said before, is not said again.
+        let new_ones = warnings.iter().filter(|one| !old.warnings.contains(one));
+        for warning in new_ones {
+            tracing::warn!("{warning}");
+        }
         if changed.is_empty() {
             return;
-        }
-        for warning in warnings {
-            tracing::warn!("{warning}");
         }
         let front = match Front::after(
             &self.house.front.load(),
@@ -150,9 +155,10 @@ impl Reload {
         }
     }
 
-    fn take_up_certificates(&self) {
+    fn take_up_certificates(&self, is_asked: bool) {
         match self.certificates.reload() {
             Ok(true) => tracing::info!("the certificate has changed"),
+            Ok(false) if is_asked => tracing::info!("the certificate is the same as before"),
             Ok(false) => {}
             Err(fault) => tracing::error!(%fault, "the certificate stays as it was"),
         }

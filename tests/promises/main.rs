@@ -25,6 +25,7 @@ mod own_answers;
 mod panels;
 mod race;
 mod reload;
+mod risks;
 mod rotation;
 mod secret_files;
 mod the_command_line;
