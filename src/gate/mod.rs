@@ -16,9 +16,9 @@ mod visit;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ORIGIN, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use self::destination::Destination;
 pub use self::path::{BadPath, Path};
@@ -32,6 +32,7 @@ use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::model::TokenHash;
 use crate::session::{Session, Sessions};
 use crate::wire::Problem;
+use crate::wire::site::{self, Stated};
 
 /// Everything below it is the gateway's own.
 const PORTAL: &str = "/.portcullis";
@@ -211,16 +212,10 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// A browser sends the cookie also with a WebSocket handshake that another site asked for, and no
-/// CORS stands in the way; so the page that asks must be of this host (CVE-2023-0957).
+/// CORS stands in the way; so the page that asks must be of this very site (CVE-2023-0957), port included.
 fn check_origin(target: &Target, headers: &HeaderMap) -> Result<(), Problem> {
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let origin = origins.next().and_then(|value| value.to_str().ok());
-    let host = origin
-        .and_then(|text| text.parse::<Uri>().ok())
-        .filter(|uri| uri.scheme_str() == Some("https"))
-        .and_then(|uri| uri.authority().and_then(|host| Host::parse(host.as_str())));
-    let own = host.is_some_and(|host| host.canonical() == target.host().canonical());
-    if own && origins.next().is_none() {
+    let own = |origin: &str| site::is_of_host(origin, target.host().written());
+    if site::stated(headers, own) == Stated::Here {
         return Ok(());
     }
     Err(Problem::new(StatusCode::FORBIDDEN, "not from this site")

@@ -5,7 +5,9 @@
 //! (promise 1). What HTTP/1.1 hides from this room is checked below, in `accept`; what HTTP/2 allows
 //! to be spelled is checked here. RFC 9110 §7.1, RFC 9112 §3.2, RFC 9113 §8.3.1, RFC 8441 §4.
 
-use http::header::{ALLOW, CONNECTION, COOKIE, EXPECT, HOST, UPGRADE};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
@@ -220,6 +222,17 @@ fn check_fields(parts: &Parts) -> Result<(), Problem> {
 }
 
 fn asks_for_websocket(parts: &Parts) -> Result<bool, Problem> {
+    let asks = names_websocket(parts)?;
+    let has_length = |length: &HeaderValue| length.as_bytes() != b"0";
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    if asks && (lengths.any(has_length) || parts.headers.contains_key(TRANSFER_ENCODING)) {
+        // A panel may read it as the first of the tunnel, or as a request (RFC 9110 §7.8).
+        return Err(bad_request("a WebSocket handshake has no body"));
+    }
+    Ok(asks)
+}
+
+fn names_websocket(parts: &Parts) -> Result<bool, Problem> {
     if let Some(protocol) = parts.extensions.get::<Protocol>() {
         if protocol.as_str() == "websocket" {
             return Ok(true);

@@ -230,6 +230,9 @@ fn websockets_are_opened_for_pages_of_this_host_only() {
         (Some("https://panel.example"), "pass ada"),
         (Some("https://panel.example:443"), "pass ada"),
         (Some("http://panel.example"), "403"),
+        (Some("https://panel.example:8443"), "403"),
+        (Some("https://panel.example:80"), "403"),
+        (Some("https://other.panel.example"), "403"),
         (Some("https://evil"), "403"),
         (Some("https://panel.example.evil"), "403"),
         (Some("null"), "403"),
@@ -243,6 +246,54 @@ fn websockets_are_opened_for_pages_of_this_host_only() {
             request = request.header("origin", origin);
         }
         assert_eq!(porch.verdict(request), verdict, "{origin:?}");
+    }
+}
+
+#[test]
+fn what_a_browser_says_of_the_site_of_a_websocket_counts() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    for (site, origin, length, verdict) in [
+        (
+            "same-origin",
+            Some("https://panel.example"),
+            None,
+            "pass ada",
+        ),
+        ("same-origin", None, None, "pass ada"),
+        ("same-site", Some("https://panel.example"), None, "403"),
+        ("cross-site", Some("https://panel.example"), None, "403"),
+        ("none", None, None, "403"),
+        (
+            "same-origin",
+            None,
+            Some(("content-length", "0")),
+            "pass ada",
+        ),
+        ("same-origin", None, Some(("content-length", "5")), "400"),
+        (
+            "same-origin",
+            None,
+            Some(("transfer-encoding", "chunked")),
+            "400",
+        ),
+    ] {
+        let mut request = get("/ws")
+            .header("cookie", &cookie)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-fetch-site", site);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        if let Some((name, value)) = length {
+            request = request.header(name, value);
+        }
+        assert_eq!(
+            porch.verdict(request),
+            verdict,
+            "{site} {origin:?} {length:?}"
+        );
     }
 }
 

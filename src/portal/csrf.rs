@@ -8,13 +8,14 @@
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HOST, ORIGIN, SET_COOKIE};
+use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::model::TokenHash;
 use crate::secret::random_bytes;
 use crate::wire::cookie::{self, Found};
+use crate::wire::site::{self, Stated};
 use crate::wire::{Problem, Response};
 
 /// Makes and checks the hidden fields.
@@ -132,9 +133,8 @@ fn is_ours(value: &str) -> bool {
 /// # Errors
 /// 403.
 pub(super) fn check_site(parts: &Parts, external_origin: &str) -> Result<(), Problem> {
-    let from_here = |site: &str| site == "same-origin" || site == "none";
     let own = |origin: &str| origin == external_origin || is_own_host(origin, parts);
-    if every(parts, &SEC_FETCH_SITE, from_here) && every(parts, &ORIGIN, own) {
+    if site::stated(&parts.headers, own) != Stated::Elsewhere {
         return Ok(());
     }
     Err(
@@ -152,22 +152,8 @@ fn is_own_host(origin: &str, parts: &Parts) -> bool {
         .authority()
         .map(|authority| authority.as_str())
         .or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()));
-    origin
-        .strip_prefix("https://")
-        .zip(host)
-        .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    host.is_some_and(|host| site::is_of_host(origin, host))
 }
-
-/// Whether every line of a field passes; a line that is no text does not.
-fn every(parts: &Parts, name: &HeaderName, passes: impl Fn(&str) -> bool) -> bool {
-    parts
-        .headers
-        .get_all(name)
-        .iter()
-        .all(|line| line.to_str().is_ok_and(&passes))
-}
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ pub mod next;
 pub mod own_answer;
 pub mod problem;
 mod request_id;
+pub mod site;
 mod spoken_for;
 
 pub use authority::Authority;
