@@ -67,7 +67,7 @@ async fn gives_a_suggested_password(browser: &Browser) {
     browser.press("Suggest one").await;
     browser.is_at("/.portcullis/users/ada?suggest=1").await;
     let length = "return document.getElementById('new_password').value.length";
-    assert_eq!(browser.run(length).await, 23);
+    assert_eq!(browser.run(length).await, 34);
     album::keep(browser, "12-user-suggestion").await;
     browser.press("Set password").await;
     browser
