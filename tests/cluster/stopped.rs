@@ -34,7 +34,7 @@ impl Trial {
     }
 
     fn cookie(&self) -> String {
-        format!("Cookie: __Host-portcullis={}", self.ada)
+        format!("Cookie: __Host-Http-portcullis={}", self.ada)
     }
 
     /// Stops the node; returns when it stands still.
@@ -214,8 +214,9 @@ async fn is_not_sent(trial: &mut Trial, host: &str, asked: &str, comes: impl Asy
     let cookie = trial.cookie();
     wire.send(asked.replace("FIELDS", &format!("Host: {host}\r\n{cookie}")))
         .await;
-    // It is judged by now, and its connection to the panel is on its way.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // It is judged by now, and its connection to the panel is on its way: nothing refused it.
+    let refused = tokio::time::timeout(Duration::from_millis(500), wire.try_answer(false)).await;
+    assert!(refused.is_err(), "{refused:?}");
     trial.stands_still().await;
     trial.ends_hers(0).await;
     comes().await;
@@ -404,7 +405,7 @@ async fn what_waits_for_a_window_of_a_stream_is_thrown_away() {
     for _ in 0..ROUNDS {
         trial.she_comes_back().await;
         let connection = trial.cluster.nodes[STILL].connect_http2().await;
-        let cookie = format!("__Host-portcullis={}", trial.ada);
+        let cookie = format!("__Host-Http-portcullis={}", trial.ada);
         let (response, _) = connection
             .begin(head("GET", LARGE, &[("cookie", &cookie)]), true)
             .await;
