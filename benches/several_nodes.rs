@@ -20,7 +20,7 @@ use portcullis::config::{KeySource, Place, Server, SessionLimits, Storage};
 use portcullis::model::{
     Action, Actor, Event, Generation, Role, SessionId, SessionRecord, TokenHash, User, UserName,
 };
-use portcullis::revoke::Revoker;
+use portcullis::revoke::{Report, Revocation, Revoker};
 use portcullis::secret::{Secret, random_bytes};
 use portcullis::session::Sessions;
 use portcullis::shutdown::Shutdown;
@@ -245,7 +245,7 @@ async fn revocations(nodes: &[Node], users: &[User]) {
             .revoker
             .end_user(&users[number % users.len()], event())
             .await;
-        let outcome = outcome.unwrap();
+        let outcome = done(outcome);
         assert_eq!((outcome.nodes, outcome.nodes_unreached), (nodes.len(), 0));
         took.push(begun.elapsed());
     }
@@ -257,7 +257,7 @@ async fn revocations(nodes: &[Node], users: &[User]) {
         let (revoker, user) = (node.revoker.clone(), users[task].clone());
         tasks.push(tokio::spawn(async move {
             for _ in 0..COUNT / 16 {
-                let outcome = revoker.end_user(&user, event()).await.unwrap();
+                let outcome = done(revoker.end_user(&user, event()).await);
                 assert_eq!(outcome.nodes_unreached, 0);
             }
         }));
@@ -286,4 +286,13 @@ fn written(postgres: &Postgres) -> i64 {
         .ask("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
         .parse()
         .unwrap()
+}
+
+/// What a revocation came to, which must be done.
+fn done(revocation: Revocation) -> Report {
+    revocation.tell(
+        |report| report,
+        |why| panic!("not done: {why}"),
+        |doubt| panic!("not certain: {doubt}"),
+    )
 }

@@ -9,7 +9,7 @@ mod strangers;
 mod watch;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ struct State {
     renewed: AtomicI64,
     /// How long the store took for the last renewal, in microseconds.
     latency: AtomicI64,
+    /// How many nodes may serve, as of the last look at them.
+    nodes: AtomicUsize,
     /// Woken when a renewal has come to its end.
     renewal: Notify,
 }
@@ -133,6 +135,13 @@ impl Cluster {
     /// Whether there are no other nodes.
     pub fn is_alone(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// How many nodes may serve, as of the last look at them; without a store nobody can look again.
+    pub fn known_nodes(&self) -> usize {
+        let node = self.0.as_ref();
+        let known = node.map_or(1, |node| node.state.nodes.load(Ordering::Relaxed));
+        known.max(1)
     }
 
     /// Leaves the others, once nothing is served any more.
@@ -254,10 +263,9 @@ impl Node {
     fn watched(&self, rows: &[NodeRow]) {
         let now = self.clock.now();
         let mut watch = self.watch();
-        for row in rows {
-            watch.may_serve(row, now);
-        }
+        let alive = rows.iter().filter(|row| watch.may_serve(row, now)).count();
         watch.keep(rows);
+        self.state.nodes.store(alive, Ordering::Relaxed);
     }
 
     /// A panic while holding the lock leaves the watch whole, so poisoning tells nothing.

@@ -149,9 +149,12 @@ impl Reload {
             let name = &session.user().name;
             let event = Event::about(Actor::Gateway, Action::SessionEnded, name)
                 .detail("a second factor is needed now");
-            if let Err(fault) = self.revoker.end_session(session, event).await {
-                tracing::error!(user = %name, %fault, "a session without a second factor could not be ended in the store");
-            }
+            let ended = self.revoker.end_session(session, event).await;
+            ended.tell(
+                drop,
+                |why| tracing::error!(user = %name, %why, "a session without a second factor could not be ended in the store"),
+                |doubt| tracing::error!(user = %name, %doubt, "a session without a second factor may not be ended everywhere"),
+            );
         }
     }
 

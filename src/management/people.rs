@@ -8,10 +8,9 @@ use serde_json::{Map, Value, json};
 use super::order::Order;
 use super::{Verbs, answer_json, refusal, revocations};
 use crate::model::{FactorKind, Role, User, UserName};
-use crate::revoke::Outcome;
 use crate::secret::Secret;
 use crate::store::Person;
-use crate::users::{Edit, SetupLink, UsersError, email_address};
+use crate::users::{Changed, Edit, SetupLink, email_address};
 use crate::wire::{Problem, Response};
 
 /// Everybody, by name.
@@ -36,27 +35,28 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
         return Err(refusal::incomplete());
     };
     let users = &verbs.users;
-    let (user, setup_url) = match password {
+    let added = match password {
         Some(password) => {
             let added = users.add_with_password(name, role, email, password, actor);
-            (added.await.map_err(refusal::of_users)?, None)
+            added.await.map_done(|user| (user, None))
         }
         None => {
             let added = users.add(name, role, email, actor).await;
-            let (user, link) = added.map_err(refusal::of_users)?;
-            (user, Some(verbs.setup_url(&link)))
+            added.map_done(|(user, link)| (user, Some(verbs.setup_url(&link))))
         }
     };
-    let mut document = person(&Person {
-        user,
-        has_password: setup_url.is_none(),
-        second_factors: Vec::new(),
-        recovery_codes: 0,
-        sessions: 0,
-        locked: false,
-    });
-    document.insert("setup_url".to_owned(), json!(setup_url));
-    Ok(answer_json(StatusCode::CREATED, &Value::Object(document)))
+    told(added, |(user, setup_url)| {
+        let mut document = person(&Person {
+            user,
+            has_password: setup_url.is_none(),
+            second_factors: Vec::new(),
+            recovery_codes: 0,
+            sessions: 0,
+            locked: false,
+        });
+        document.insert("setup_url".to_owned(), json!(setup_url));
+        answer_json(StatusCode::CREATED, &Value::Object(document))
+    })
 }
 
 /// One user.
@@ -74,19 +74,24 @@ pub(super) async fn edit(verbs: Arc<Verbs>, mut order: Order) -> Result<Response
         disabled: body.flag("disabled"),
     };
     body.finish()?;
-    let user = verbs.user(&order).await?;
+    let name = order.user().ok_or_else(refusal::unknown_user)?;
     let actor = order.actor()?;
-    match verbs.users.edit(&user.name, edit, actor).await {
-        Ok(_) => verbs.person(&user.name).await,
-        Err(fault) => Err(unchanged(&user, fault)),
-    }
+    let edited = verbs.users.edit(&name, edit, actor).await;
+    edited.tell(
+        |edited| {
+            let document = person(&edited.person);
+            Ok(answer_json(StatusCode::OK, &Value::Object(document)))
+        },
+        |why| Err(revocations::not_done(Some(&name), why)),
+        |doubt| Err(revocations::not_certain(Some(&name), &doubt)),
+    )
 }
 
 /// Removes a user.
 pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
-    let user = verbs.user(&order).await?;
-    let removed = verbs.users.remove(&user.name, order.actor()?).await;
-    ended(&user, removed)
+    let name = order.user().ok_or_else(refusal::unknown_user)?;
+    let removed = verbs.users.remove(&name, order.actor()?).await;
+    revocations::answer(Some(&name), removed)
 }
 
 /// Takes every second factor away.
@@ -94,10 +99,10 @@ pub(super) async fn reset_second_factor(
     verbs: Arc<Verbs>,
     order: Order,
 ) -> Result<Response, Problem> {
-    let user = verbs.user(&order).await?;
+    let name = order.user().ok_or_else(refusal::unknown_user)?;
     let actor = order.actor()?;
-    let reset = verbs.users.reset_second_factor(&user.name, actor).await;
-    ended(&user, reset)
+    let reset = verbs.users.reset_second_factor(&name, actor).await;
+    revocations::answer(Some(&name), reset)
 }
 
 /// Sets a password, and with that ends every session of the user.
@@ -109,25 +114,19 @@ pub(super) async fn set_password(verbs: Arc<Verbs>, mut order: Order) -> Result<
     let Some(password) = password else {
         return Err(refusal::incomplete());
     };
-    let user = verbs.user(&order).await?;
+    let name = order.user().ok_or_else(refusal::unknown_user)?;
     let actor = order.actor()?;
-    let set = verbs.users.set_password(&user.name, password, actor).await;
-    ended(&user, set)
+    let set = verbs.users.set_password(&name, password, actor).await;
+    revocations::answer(Some(&name), set)
 }
 
-/// What became of a change that ends every session of its user.
-fn ended(user: &User, outcome: Result<Outcome, UsersError>) -> Result<Response, Problem> {
-    match outcome {
-        Ok(outcome) => revocations::answer(Some(user), Ok(outcome)),
-        Err(fault) => Err(unchanged(user, fault)),
-    }
-}
-
-fn unchanged(user: &User, fault: UsersError) -> Problem {
-    match fault {
-        UsersError::Revoke(fault) => revocations::unanswered(Some(user), fault),
-        fault => refusal::of_users(fault),
-    }
+/// What became of a change that ends no sessions.
+fn told<T>(changed: Changed<T>, done: impl FnOnce(T) -> Response) -> Result<Response, Problem> {
+    changed.tell(
+        |what| Ok(done(what)),
+        |why| Err(revocations::not_done(None, why)),
+        |doubt| Err(revocations::not_certain(None, &doubt)),
+    )
 }
 
 /// A new one-time link; the one before is dead.
@@ -135,12 +134,13 @@ pub(super) async fn renew_setup_link(verbs: Arc<Verbs>, order: Order) -> Result<
     let user: User = verbs.user(&order).await?;
     let actor = order.actor()?;
     let link = verbs.users.renew_setup_link(&user, actor).await;
-    let link = link.map_err(refusal::of_users)?;
-    let document = json!({
-        "name": user.name.as_str(),
-        "setup_url": verbs.setup_url(&link),
-    });
-    Ok(answer_json(StatusCode::CREATED, &document))
+    told(link, |link| {
+        let document = json!({
+            "name": user.name.as_str(),
+            "setup_url": verbs.setup_url(&link),
+        });
+        answer_json(StatusCode::CREATED, &document)
+    })
 }
 
 impl Verbs {

@@ -29,7 +29,6 @@ pub(super) fn incomplete() -> Problem {
         .detail("a field that is needed is missing")
 }
 
-/// The store could not do it.
 /// Nothing can be said without the store.
 pub(super) fn unreached(fault: Unreached) -> Problem {
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store can't be asked")
@@ -43,6 +42,7 @@ pub(super) fn unreached(fault: Unreached) -> Problem {
     problem
 }
 
+/// The store could not be read, or refused a change: nothing was changed.
 pub(super) fn of_store(fault: StoreError) -> Problem {
     match fault {
         StoreError::NoSuchUser => unknown_user(),
@@ -62,7 +62,8 @@ pub(super) fn of_store(fault: StoreError) -> Problem {
             .detail(format!("{fault}; look at it again")),
         fault => {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed")
-                .detail("nothing was changed; the log says more under the reference number")
+                .detail(format!("{fault}. Nothing was changed"))
+                .header(RETRY_AFTER, HeaderValue::from_static("2"))
                 .referenced();
             tracing::error!(reference = problem.reference(), %fault, "a call failed");
             problem
@@ -83,6 +84,7 @@ pub(super) fn of_users(fault: UsersError) -> Problem {
         UsersError::Unknown => unknown_user(),
         UsersError::NameTaken => conflict("name", &fault),
         UsersError::Store(fault) => of_store(fault),
+        UsersError::Stale => of_store(StoreError::Stale),
         UsersError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy")
             .detail(fault.to_string())
             .header(RETRY_AFTER, HeaderValue::from_static("2")),

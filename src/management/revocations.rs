@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::order::Order;
 use super::{Verbs, answer_json, refusal};
-use crate::model::{Action, Event, SessionId, User};
-use crate::revoke::{Outcome, RevokeError};
-use crate::store::StoreError;
+use crate::model::{Action, Event, SessionId, UserName};
+use crate::revoke::{Doubt, Report, Revocation};
+use crate::users::{Changed, UsersError};
 use crate::wire::{Problem, Response};
 
 /// Whoever changed a password, wherever, tells the gateway.
@@ -28,11 +29,8 @@ pub(super) async fn password_changed(
         );
     }
     body.finish()?;
-    let user = verbs.user(&order).await?;
-    let event = Event::about(order.actor()?, Action::PasswordChangedElsewhere, &user.name)
-        .detail(in_words(source, reason));
-    let outcome = verbs.revoker.end_user(&user, event).await;
-    answer(Some(&user), outcome)
+    let detail = in_words(source, reason);
+    end_user(&verbs, &order, Action::PasswordChangedElsewhere, &detail).await
 }
 
 /// The same without a change of password.
@@ -40,16 +38,25 @@ pub(super) async fn end_users_sessions(
     verbs: Arc<Verbs>,
     order: Order,
 ) -> Result<Response, Problem> {
-    let user = verbs.user(&order).await?;
-    let event = Event::about(order.actor()?, Action::SessionsEnded, &user.name);
-    let outcome = verbs.revoker.end_user(&user, event).await;
-    answer(Some(&user), outcome)
+    end_user(&verbs, &order, Action::SessionsEnded, "").await
+}
+
+async fn end_user(
+    verbs: &Verbs,
+    order: &Order,
+    action: Action,
+    detail: &str,
+) -> Result<Response, Problem> {
+    let name = order.user().ok_or_else(refusal::unknown_user)?;
+    let event = Event::about(order.actor()?, action, &name).detail(detail);
+    answer(Some(&name), verbs.users.end_sessions(&name, event).await)
 }
 
 /// Everybody's.
 pub(super) async fn end_all_sessions(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let event = Event::general(order.actor()?, Action::SessionsEnded).detail("of every user");
-    answer(None, verbs.revoker.end_everyone(event).await)
+    let ended = verbs.revoker.end_everyone(event).await;
+    answer(None, ended.map_not_done(UsersError::from))
 }
 
 /// One session.
@@ -60,69 +67,75 @@ pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Respo
     };
     let id = order.segment().and_then(|id| SessionId::parse(&id));
     let id = id.ok_or_else(unknown)?;
+    // Where the store can't be asked, one that is known here is ended all the same.
     let brought = verbs.cluster.bring_id(id).await;
-    brought.map_err(refusal::unreached)?;
-    let session = verbs.sessions.by_id(&id).ok_or_else(unknown)?;
-    let user = session.user();
-    let event = Event::about(order.actor()?, Action::SessionEnded, &user.name);
-    let outcome = verbs.revoker.end_session(&session, event).await;
-    answer(Some(user), outcome)
+    let asked = Event::general(order.actor()?, Action::SessionEnded).detail(id.to_string());
+    let Some(session) = verbs.sessions.by_id(&id) else {
+        brought.map_err(refusal::unreached)?;
+        if verbs.store.was_unsettled(&asked) {
+            // This call was answered as not certain before, and the session is gone.
+            let confirmed = verbs.revoker.confirm(&asked).await;
+            return answer(None, confirmed.map_not_done(UsersError::from));
+        }
+        return Err(unknown());
+    };
+    let name = session.user().name.clone();
+    let event = Event {
+        subject: Some(name.clone()),
+        ..asked.clone()
+    };
+    let ended: Revocation = verbs.revoker.end_session(&session, event).await;
+    let ended = ended.note_doubt(|| verbs.store.note_unsettled(&asked));
+    answer(Some(&name), ended.map_not_done(UsersError::from))
 }
 
 /// Success only when it is on disk and in force on every node; else 503 with what is known.
 pub(super) fn answer(
-    user: Option<&User>,
-    outcome: Result<Outcome, RevokeError>,
+    user: Option<&UserName>,
+    outcome: Changed<Report>,
 ) -> Result<Response, Problem> {
-    match outcome {
-        Ok(outcome) if outcome.durable && outcome.nodes_unreached == 0 => Ok(answer_json(
-            StatusCode::OK,
-            &Value::Object(fields(user, &outcome)),
-        )),
-        Ok(outcome) => Err(with_fields(
-            unfinished("not every node has confirmed it"),
-            user,
-            &outcome,
-        )),
-        Err(fault) => Err(unanswered(user, fault)),
+    outcome.tell(
+        |report| {
+            let document = Value::Object(fields(user, &report));
+            Ok(answer_json(StatusCode::OK, &document))
+        },
+        |why| Err(not_done(user, why)),
+        |doubt| Err(not_certain(user, &doubt)),
+    )
+}
+
+/// A change of which nothing was written. What was ended in memory all the same is told.
+pub(super) fn not_done(user: Option<&UserName>, why: UsersError) -> Problem {
+    let UsersError::Unwritten(unwritten) = why else {
+        return refusal::of_users(why);
+    };
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not written")
+        .detail(format!("{unwritten}; call again until it succeeds"))
+        .header(RETRY_AFTER, HeaderValue::from_static("2"))
+        .referenced();
+    tracing::error!(reference = problem.reference(), fault = %unwritten.fault, "a change could not be written");
+    match unwritten.report {
+        Some(report) => with_fields(problem, user, &report),
+        None => problem,
     }
 }
 
-/// A revocation of which nothing can be promised.
-pub(super) fn unanswered(user: Option<&User>, fault: RevokeError) -> Problem {
-    if let RevokeError::Store(StoreError::NoSuchUser) = fault {
-        return refusal::unknown_user();
-    }
-    if let RevokeError::Store(fault @ (StoreError::TokenEnded | StoreError::NeedsScope(_))) = fault
-    {
-        return refusal::of_store(fault);
-    }
-    let problem = unfinished(&fault.to_string()).referenced();
-    tracing::error!(reference = problem.reference(), %fault, "a revocation failed");
-    with_fields(problem, user, &nothing_done(user))
-}
-
-fn unfinished(why: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not ended for certain").detail(format!(
-        "{why}; sessions may still be alive, so call again until it succeeds"
-    ))
-}
-
-/// What is known to be true when the store gave an error.
-fn nothing_done(user: Option<&User>) -> Outcome {
-    Outcome {
-        generation: user.map(|user| user.generation),
-        sessions_ended: 0,
-        connections_closed: 0,
-        durable: false,
-        nodes: 1,
-        nodes_unreached: 0,
+/// A change that may be done or not, or not everywhere.
+pub(super) fn not_certain(user: Option<&UserName>, doubt: &Doubt) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not done for certain")
+        .detail(format!("{doubt}; call again until it succeeds"))
+        .header(RETRY_AFTER, HeaderValue::from_static("2"))
+        .referenced();
+    tracing::error!(reference = problem.reference(), %doubt, "it is not certain whether a change was made");
+    match &doubt.report {
+        Some(report) => with_fields(problem, user, report),
+        None => problem,
     }
 }
 
-fn fields(user: Option<&User>, outcome: &Outcome) -> Map<String, Value> {
+fn fields(user: Option<&UserName>, outcome: &Report) -> Map<String, Value> {
     let members = [
-        ("user", json!(user.map(|user| user.name.as_str()))),
+        ("user", json!(user.map(UserName::as_str))),
         (
             "generation",
             json!(outcome.generation.map(crate::model::Generation::number)),
@@ -139,7 +152,7 @@ fn fields(user: Option<&User>, outcome: &Outcome) -> Map<String, Value> {
         .collect()
 }
 
-fn with_fields(problem: Problem, user: Option<&User>, outcome: &Outcome) -> Problem {
+fn with_fields(problem: Problem, user: Option<&UserName>, outcome: &Report) -> Problem {
     fields(user, outcome)
         .into_iter()
         .fold(problem, |problem, (name, value)| {

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::order::{Fields, Order};
 use super::token::ApiToken;
-use super::{Verbs, answer_json, refusal};
+use super::{Verbs, answer_json, refusal, revocations};
 use crate::clock::Timestamp;
 use crate::config::{parse_duration, parse_network};
-use crate::model::{Action, Event, Scope};
-use crate::store::change::{AddToken, RemoveToken, RotateToken};
+use crate::model::{Action, Event, Outcome, Scope};
+use crate::revoke::Doubt;
+use crate::store::change::{AddToken, Change, RemoveToken, RotateToken};
 use crate::store::{ManagementToken, StoreError};
 use crate::wire::{Problem, Response};
 
@@ -50,18 +51,53 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
         former_ends: None,
         announced: false,
     };
-    let event = Event::general(actor, Action::TokenAdded).detail(in_words(&made));
+    let event = Event::general(actor, Action::TokenAdded);
+    // When it ends moves on from call to call, and makes no other act.
+    let asked = event.clone().detail(format!(
+        "{} {:?} {:?}",
+        made.name, made.scopes, made.networks
+    ));
     let change = AddToken {
         name: made.name.clone(),
         hash: secret.hash(),
         scopes: made.scopes.clone(),
         expires: made.expires,
         networks: made.networks.clone(),
+        // Nobody has seen the secret of the token that it may have made before.
+        replaces: verbs.store.was_unsettled(&asked),
     };
+    let added = commit(&verbs, change, event.detail(in_words(&made)), &asked).await;
+    told(added, || {
+        answer_json(StatusCode::CREATED, &shown(&made, &secret))
+    })
+}
+
+/// What became of a change of tokens.
+fn told(
+    changed: Outcome<(), StoreError, Doubt>,
+    done: impl FnOnce() -> Response,
+) -> Result<Response, Problem> {
+    changed.tell(
+        |()| Ok(done()),
+        |fault| Err(refusal::of_store(fault)),
+        |doubt| Err(revocations::not_certain(None, &doubt)),
+    )
+}
+
+/// Writes a change of tokens. What was answered as not certain may be asked for again, as `asked`.
+async fn commit<C: Change<Outcome = ()>>(
+    verbs: &Verbs,
+    change: C,
+    event: Event,
+    asked: &Event,
+) -> Outcome<(), StoreError, Doubt> {
     match verbs.store.commit(change, event).await {
-        Ok(_) => Ok(answer_json(StatusCode::CREATED, &shown(&made, &secret))),
-        Err(fault @ StoreError::TokenNameTaken) => Err(refusal::conflict("name", &fault)),
-        Err(fault) => Err(refusal::of_store(fault)),
+        Ok(_) => Outcome::done(()),
+        Err(fault @ StoreError::Unanswered(_)) => {
+            verbs.store.note_unsettled(asked);
+            Outcome::not_certain(Doubt::unanswered(fault))
+        }
+        Err(fault) => Outcome::not_done(fault),
     }
 }
 
@@ -87,9 +123,10 @@ pub(super) async fn rotate(verbs: Arc<Verbs>, mut order: Order) -> Result<Respon
         expires: rotated.expires,
         former_ends: until,
     };
-    let committed = verbs.store.commit(change, event).await;
-    committed.map_err(refusal::of_store)?;
-    Ok(answer_json(StatusCode::OK, &shown(&rotated, &secret)))
+    let committed = commit(&verbs, change, event.clone(), &event).await;
+    told(committed, || {
+        answer_json(StatusCode::OK, &shown(&rotated, &secret))
+    })
 }
 
 /// Every token, by name, without its secret.
@@ -102,13 +139,18 @@ pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, P
 
 /// Takes a token away: what is shown with it from now on is refused.
 pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
-    let actor = order.actor()?;
-    let token = verbs.token(&order).await?;
-    let name = token.name.clone();
-    let event = Event::general(actor, Action::TokenRemoved).detail(&name);
-    let removed = verbs.store.commit(RemoveToken { name }, event).await;
-    removed.map_err(refusal::of_store)?;
-    Ok(answer_json(StatusCode::OK, &described(&token)))
+    let name = order.segment().unwrap_or_default();
+    let event = Event::general(order.actor()?, Action::TokenRemoved).detail(&name);
+    let tokens = verbs.store.tokens().await.map_err(refusal::of_store)?;
+    let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
+        if verbs.store.was_unsettled(&event) {
+            // This call was answered as not certain before, and the token is gone.
+            return Ok(answer_json(StatusCode::OK, &json!({ "name": name })));
+        }
+        return Err(refusal::of_store(StoreError::NoSuchToken));
+    };
+    let removed = commit(&verbs, RemoveToken { name }, event.clone(), &event).await;
+    told(removed, || answer_json(StatusCode::OK, &described(&token)))
 }
 
 impl Verbs {

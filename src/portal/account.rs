@@ -9,15 +9,15 @@ use maud::Markup;
 use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
-use super::logout::{self, left};
+use super::logout::{self, left, signed_out_here};
 use super::page::{self, see_other};
-use super::refusal::{self, Answer, Refusal, failed, not_acceptable, password_complaint};
+use super::refusal::{
+    self, Answer, Refusal, failed, not_acceptable, not_certain, not_written, password_complaint,
+};
 use super::view::{Complaint, account as view};
 use super::{Desk, step};
 use crate::model::{Action, Role, SessionId};
-use crate::revoke::RevokeError;
 use crate::session::Session;
-use crate::store::StoreError;
 use crate::users::UsersError;
 use crate::wire::{Problem, Response};
 
@@ -48,15 +48,10 @@ pub(super) async fn end_session(
     let doomed = doomed.ok_or_else(no_such_session)?;
     let is_mine = doomed.id() == session.id();
     match logout::end(&desk, &posted, &session, &doomed).await {
+        Ok(()) if is_mine => return Ok(left(Done::LoggedOut)),
         Ok(()) => {}
-        Err(RevokeError::Store(StoreError::ActorEnded)) if is_mine => {}
-        Err(RevokeError::Store(StoreError::ActorEnded)) => {
-            return Err(posted.asked.sign_in_first());
-        }
-        Err(cause) => return Err(logout::not_ended(&cause).into()),
-    }
-    if is_mine {
-        return Ok(left(Done::LoggedOut));
+        Err(refused) if is_mine => return refused.of_this_browser(),
+        Err(refused) => return Err(refused.of_another(&posted.asked)),
     }
     Ok(see_other(&format!(
         "{}?done={}",
@@ -69,11 +64,16 @@ pub(super) async fn log_out_everywhere(State(desk): State<Arc<Desk>>, posted: Po
     let session = mine(&desk, &posted).await?;
     let event = logout::event(&posted, &session, Action::SessionsEnded)
         .detail("log out of all devices, on the account page");
-    match desk.revoker.end_user(session.user(), event).await {
-        Ok(_) => Ok(left(Done::LoggedOutEverywhere)),
-        Err(RevokeError::Store(StoreError::ActorEnded)) => Err(posted.asked.sign_in_first()),
-        Err(cause) => Err(failed("logging out of all devices", &cause).into()),
-    }
+    let doing = "logging out of all devices";
+    let ended = desk.revoker.end_user(session.user(), event).await;
+    ended.tell(
+        |_| Ok(left(Done::LoggedOutEverywhere)),
+        |why| match UsersError::from(why) {
+            UsersError::ActorEnded => Err(posted.asked.sign_in_first()),
+            why => Err(signed_out_here(not_written(doing, &why)).into()),
+        },
+        |doubt| Err(signed_out_here(not_certain(doing, &doubt)).into()),
+    )
 }
 
 pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
@@ -90,17 +90,35 @@ pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Poste
         .users
         .change_own_password(&session, current.clone(), new.clone(), client)
         .await;
-    match changed {
-        Ok(_) => Ok(left(Done::PasswordChanged)),
+    let doing = "changing a password";
+    let told: Result<Answer, UsersError> = changed.tell(
+        |_| Ok(Ok(left(Done::PasswordChanged))),
+        Err,
+        |doubt| Ok(Err(unsure_of_password(not_certain(doing, &doubt)).into())),
+    );
+    let refused = match told {
+        Ok(answer) => return answer,
+        Err(why) => why,
+    };
+    match refused {
         // The session was ended, or the password changed, while this one was being hashed.
-        Err(UsersError::ActorEnded | UsersError::Revoke(RevokeError::Store(StoreError::Stale))) => {
-            Err(posted.asked.sign_in_first())
-        }
-        Err(error) => {
+        UsersError::ActorEnded | UsersError::Stale => Err(posted.asked.sign_in_first()),
+        why @ UsersError::Unwritten(_) => Err(signed_out_here(not_written(doing, &why)).into()),
+        error => {
             let (problem, field) = password_complaint(error, "new_password");
             Err(complain(&desk, session, problem, field).await)
         }
     }
+}
+
+/// The session is over on this gateway, and the password is the new one or the one before.
+fn unsure_of_password(problem: Problem) -> Problem {
+    let detail = format!(
+        "{}. Sign in with the new password; if it is not taken, sign in with the one before and change it \
+         again",
+        problem.detail_text().trim_end_matches('.')
+    );
+    refusal::forgetting(problem.detail(detail))
 }
 
 /// The session, if the form was made for it.

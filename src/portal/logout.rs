@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::asked::Posted;
+use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
 use super::page::see_other;
-use super::refusal::{Answer, failed};
+use super::refusal::{Answer, Refusal, forgetting, not_certain, not_written};
 use super::{Desk, account, step};
 use crate::gate::forget_browser;
 use crate::model::{Action, Event};
-use crate::revoke::RevokeError;
 use crate::session::Session;
-use crate::store::StoreError;
+use crate::users::UsersError;
 use crate::wire::{NextPath, Problem, Response};
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
@@ -26,10 +25,44 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
         return Err(account::out_of_date(&desk, session).await);
     }
     match end(&desk, &posted, &session, &session).await {
-        // It has ended meanwhile, which is what was asked for.
-        Ok(()) | Err(RevokeError::Store(StoreError::ActorEnded)) => Ok(left(Done::LoggedOut)),
-        Err(cause) => Err(not_ended(&cause).into()),
+        Ok(()) => Ok(left(Done::LoggedOut)),
+        Err(refused) => refused.of_this_browser(),
     }
+}
+
+/// Why a session is not ended for certain.
+pub(super) enum NotEnded {
+    /// The session that asked for it has ended meanwhile.
+    ActorEnded,
+    Problem(Box<Problem>),
+}
+
+impl NotEnded {
+    /// The session that the browser shows: it is forgotten there, whatever became of it.
+    pub(super) fn of_this_browser(self) -> Answer {
+        match self {
+            // It has ended, which is what was asked for.
+            Self::ActorEnded => Ok(left(Done::LoggedOut)),
+            Self::Problem(problem) => Err(signed_out_here(*problem).into()),
+        }
+    }
+
+    /// Another session of the same person.
+    pub(super) fn of_another(self, asked: &Asked) -> Refusal {
+        match self {
+            Self::ActorEnded => asked.sign_in_first(),
+            Self::Problem(problem) => (*problem).into(),
+        }
+    }
+}
+
+/// A sign-out that is not done for certain: the browser has no session any more all the same.
+pub(super) fn signed_out_here(problem: Problem) -> Problem {
+    let detail = format!(
+        "This browser is signed out: it has forgotten the session. {}",
+        super::view::sentence(problem.detail_text())
+    );
+    forgetting(problem.detail(detail))
 }
 
 /// Ends one session of the person who asks by another of them, or by the same.
@@ -38,14 +71,18 @@ pub(super) async fn end(
     posted: &Posted,
     me: &Session,
     doomed: &Arc<Session>,
-) -> Result<(), RevokeError> {
+) -> Result<(), NotEnded> {
     let event = event(posted, me, Action::SessionEnded).detail(doomed.device());
-    desk.revoker.end_session(doomed, event).await.map(drop)
-}
-
-/// It could not be ended.
-pub(super) fn not_ended(cause: &RevokeError) -> Problem {
-    failed("ending a session", cause)
+    let ended = desk.revoker.end_session(doomed, event).await;
+    let doing = "ending a session";
+    ended.tell(
+        |_| Ok(()),
+        |why| match UsersError::from(why) {
+            UsersError::ActorEnded => Err(NotEnded::ActorEnded),
+            why => Err(NotEnded::Problem(Box::new(not_written(doing, &why)))),
+        },
+        |doubt| Err(NotEnded::Problem(Box::new(not_certain(doing, &doubt)))),
+    )
 }
 
 /// What a person does to the own account.

@@ -7,12 +7,14 @@ use axum::response::IntoResponse;
 use http::header::{
     ALLOW, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_FRAME_OPTIONS,
 };
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use maud::Markup;
 
 use super::view::problem::{self, problem as problem_page};
 use super::{page, view};
+use crate::gate::forget_browser;
 use crate::login::SignInError;
+use crate::revoke::Doubt;
 use crate::users::UsersError;
 use crate::wire::{Body, Problem, Response};
 
@@ -231,6 +233,35 @@ pub(super) fn failed(doing: &'static str, cause: &dyn Display) -> Problem {
     problem
 }
 
+/// A change of which nothing was written: the store failed, or a condition did not hold.
+pub(super) fn not_written(doing: &'static str, cause: &UsersError) -> Problem {
+    failed(doing, cause).detail(match cause {
+        UsersError::Unwritten(unwritten) => format!("{unwritten}. Do it again until it succeeds"),
+        cause => format!("{cause}. Nothing was changed; try again in a moment"),
+    })
+}
+
+/// A change that may be done or not, or not everywhere.
+pub(super) fn not_certain(doing: &'static str, doubt: &Doubt) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not done for certain")
+        .detail(format!("{doubt}. Do it again until it succeeds"))
+        .header(RETRY_AFTER, A_MOMENT.into())
+        .referenced();
+    let reference = problem.reference().unwrap_or_default();
+    tracing::error!(reference, %doubt, "{doing}");
+    problem
+}
+
+/// The same problem for somebody who wanted to be signed out: the browser forgets the session, whatever
+/// became of it.
+pub(super) fn forgetting(problem: Problem) -> Problem {
+    let mut headers = HeaderMap::new();
+    forget_browser(&mut headers);
+    headers.iter().fold(problem, |problem, (name, value)| {
+        problem.header(name.clone(), value.clone())
+    })
+}
+
 /// Nobody can sign in without the store.
 pub(super) fn no_store(cause: &dyn Display) -> Problem {
     failed("signing in", cause).detail(
@@ -271,7 +302,7 @@ pub(super) fn password_complaint(
         UsersError::SignIn(SignInError::TooMany { retry_after }) => (too_many(retry_after), None),
         UsersError::ActorEnded => (session_ended(), None),
         UsersError::Busy => (busy(Duration::from_secs(5)), None),
-        other => (failed("setting a password", &other), None),
+        other => (not_written("setting a password", &other), None),
     }
 }
 

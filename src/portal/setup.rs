@@ -16,7 +16,7 @@ use super::csrf::Stranger;
 use super::done::Done;
 use super::page::see_other;
 use super::refusal::{
-    Answer, DIFFER, Refusal, failed, not_acceptable, out_of_date, password_complaint,
+    Answer, DIFFER, Refusal, failed, not_acceptable, not_certain, out_of_date, password_complaint,
     too_many_links,
 };
 use super::view::{Complaint, sign_in};
@@ -57,19 +57,34 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
         return Err(again(problem, Some("password_again")));
     }
     let origin = posted.asked.origin();
-    match desk.users.set_up(&token, password.clone(), &origin).await {
-        Ok(step) => Ok(left(step::go_on(&step, &NextPath::home()))),
-        Err(UsersError::LinkSpent) => Err(no_such_link().into()),
-        // The password is set all the same.
-        Err(UsersError::SignIn(_)) => {
-            let login = step::to_login(&NextPath::home(), Some(Done::PasswordSet));
-            Ok(left(see_other(&login)))
-        }
-        Err(error) => {
-            let (problem, field) = password_complaint(error, "password");
-            Err(again(problem, field))
-        }
-    }
+    let set = desk.users.set_up(&token, password.clone(), &origin).await;
+    set.tell(
+        |next| match next {
+            Ok(step) => Ok(left(step::go_on(&step, &NextPath::home()))),
+            // The password is set all the same.
+            Err(_) => {
+                let login = step::to_login(&NextPath::home(), Some(Done::PasswordSet));
+                Ok(left(see_other(&login)))
+            }
+        },
+        |why| match why {
+            UsersError::LinkSpent => Err(no_such_link().into()),
+            error => {
+                let (problem, field) = password_complaint(error, "password");
+                Err(again(problem, field))
+            }
+        },
+        |doubt| Err(unsure(not_certain("setting a first password", &doubt)).into()),
+    )
+}
+
+/// The link is spent or not: signing in tells.
+fn unsure(problem: Problem) -> Problem {
+    let detail = format!(
+        "{}. Sign in with the new password; if it is not taken, open the link again",
+        problem.detail_text().trim_end_matches('.')
+    );
+    problem.detail(detail)
 }
 
 fn draw(

@@ -13,18 +13,19 @@ use super::Desk;
 use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
-use super::logout::left;
+use super::form::Form;
+use super::logout::{left, signed_out_here};
 use super::page::{self, see_other};
-use super::refusal::{self, Answer, Refusal, failed, password_complaint};
+use super::refusal::{self, Answer, Refusal, not_written, password_complaint};
 use super::users::{administrator, email, role};
 use super::view::{Complaint, sentence, user as view};
 use crate::credentials::generator;
 use crate::model::{Action, Actor, Event, UserName};
-use crate::revoke::Outcome;
+use crate::revoke::{Doubt, Report};
 use crate::session::Session;
 use crate::store::Person;
-use crate::users::{Edit, SetupLink, UsersError};
-use crate::wire::Problem;
+use crate::users::{Changed, Edit, SetupLink, UsersError};
+use crate::wire::{Problem, Response};
 
 /// What an administrator can do to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +78,11 @@ pub(super) async fn act(
     let name = read(&name)?;
     let person = person(&desk, &name).await?;
     if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
-        return Err(complain(&desk, &me, &person, refusal::out_of_date(), None));
+        return Err(complain(&desk, &me, &person, refusal::out_of_date(), None).await);
     }
     let is_me = person.user.id == me.user().id;
     if is_me && act != Act::LogOutAll {
-        return Err(complain(&desk, &me, &person, yourself(), None));
+        return Err(complain(&desk, &me, &person, yourself(), None).await);
     }
     let by = me.actor(posted.asked.visit.client);
     match perform(&desk, act, &person, &posted, by).await {
@@ -90,12 +91,16 @@ pub(super) async fn act(
             "/.portcullis/users?done={}",
             Done::UserRemoved.word()
         ))),
-        Ok(said) => page(&desk, &me, &name, &said).await,
+        Ok(said) => Ok(page_after(&desk, &me, person, &said).await),
         // The session has ended while this was under way: it is shown nothing more.
         Err((problem, _)) if problem.status() == StatusCode::UNAUTHORIZED => {
             Err(posted.asked.sign_in_first())
         }
-        Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field)),
+        // Whoever wanted to be signed out is so in this browser.
+        Err((problem, _)) if is_me && problem.status().is_server_error() => {
+            Err(signed_out_here(problem).into())
+        }
+        Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field).await),
     }
 }
 
@@ -115,76 +120,122 @@ async fn perform(
             let new = posted.form.required("new_password");
             let new = new.map_err(|problem| (problem, None))?.clone();
             let set = users.set_password(name, new, by).await;
-            let outcome = set.map_err(|cause| password_complaint(cause, "new_password"))?;
-            return Ok(Said::ended("The password is set.", &outcome));
+            let done = "The password is set.";
+            return set.tell(
+                |report| Ok(Said::ended(done, &report)),
+                |why| match why {
+                    why @ UsersError::Stale => Err(refused(why)),
+                    why => Err(password_complaint(why, "new_password")),
+                },
+                |doubt| Err(unsure(&doubt)),
+            );
         }
         Act::LogOutAll => {
             let event = Event::about(by, Action::SessionsEnded, name)
                 .detail("log out of all devices, on the users page");
             let ended = desk.revoker.end_user(&person.user, event).await;
-            let outcome = ended.map_err(|cause| refused(cause.into()))?;
-            return Ok(Said::ended("Logged out of all devices.", &outcome));
+            let ended = ended.map_not_done(UsersError::from);
+            return told_as("Logged out of all devices.", ended);
         }
         Act::ResetSecondFactor => {
-            let outcome = users.reset_second_factor(name, by).await.map_err(refused)?;
             let done = "The second factor is taken away; the next sign-in sets up a new one.";
-            return Ok(Said::ended(done, &outcome));
+            return told_as(done, users.reset_second_factor(name, by).await);
         }
         Act::SetupLink => {
             let link = users.renew_setup_link(&person.user, by).await;
-            let link = link.map_err(refused)?;
-            return Ok(Said::link(desk, "The link is made.".to_owned(), &link));
+            return link.tell(
+                |link| Ok(Said::link(desk, "The link is made.".to_owned(), &link)),
+                |why| Err(refused(why)),
+                |doubt| Err(unsure(&doubt)),
+            );
         }
-        Act::Remove => {
-            let outcome = users.remove(name, by).await.map_err(refused)?;
-            return Ok(Said::ended("The user is removed.", &outcome));
-        }
-        Act::Disable => Edit {
-            disabled: Some(true),
-            ..Edit::default()
-        },
-        Act::Enable => Edit {
-            disabled: Some(false),
-            ..Edit::default()
-        },
-        Act::Role => Edit {
-            role: Some(role(&posted.form)?),
-            ..Edit::default()
-        },
-        Act::Email => Edit {
-            email: Some(email(&posted.form)?),
-            ..Edit::default()
-        },
+        Act::Remove => return told_as("The user is removed.", users.remove(name, by).await),
+        Act::Disable | Act::Enable | Act::Role | Act::Email => edit(act, &posted.form)?,
     };
-    let outcome = users.edit(name, edit, by).await.map_err(refused)?;
-    Ok(match outcome {
-        Some(outcome) => Said::ended("The account is changed.", &outcome),
-        None => Said {
-            notice: Some("It was so already: nothing was changed.".to_owned()),
-            ..Said::default()
+    let edited = users.edit(name, edit, by).await;
+    edited.tell(
+        |edited| {
+            Ok(match edited.ended {
+                Some(report) => Said::ended("The account is changed.", &report),
+                None => Said {
+                    notice: Some("It was so already: nothing was changed.".to_owned()),
+                    ..Said::default()
+                },
+            })
         },
-    })
+        |why| Err(refused(why)),
+        |doubt| Err(unsure(&doubt)),
+    )
+}
+
+/// What is to be different after an act that changes the account.
+fn edit(act: Act, form: &Form) -> Result<Edit, Wrong> {
+    let mut edit = Edit::default();
+    match act {
+        Act::Disable => edit.disabled = Some(true),
+        Act::Enable => edit.disabled = Some(false),
+        Act::Role => edit.role = Some(role(form)?),
+        Act::Email => edit.email = Some(email(form)?),
+        Act::Password | Act::LogOutAll | Act::ResetSecondFactor | Act::SetupLink | Act::Remove => {}
+    }
+    Ok(edit)
+}
+
+/// What became of an act that ends sessions.
+fn told_as(done: &str, changed: Changed<Report>) -> Result<Said, Wrong> {
+    changed.tell(
+        |report| Ok(Said::ended(done, &report)),
+        |why| Err(refused(why)),
+        |doubt| Err(unsure(&doubt)),
+    )
+}
+
+fn unsure(doubt: &Doubt) -> Wrong {
+    (refusal::not_certain("changing a user", doubt), None)
 }
 
 /// The page of one user, as it is now.
-pub(super) async fn page(desk: &Desk, me: &Session, name: &UserName, said: &Said) -> Answer {
+async fn page(desk: &Desk, me: &Session, name: &UserName, said: &Said) -> Answer {
     let person = person(desk, name).await?;
-    Ok(page::answer(
-        StatusCode::OK,
-        draw(desk, me, &person, said, None),
-    ))
+    let sessions = desk.sessions_of(person.user.id).await?;
+    let document = draw(desk, me, &person, &sessions, said, None);
+    Ok(page::answer(StatusCode::OK, document))
 }
 
-fn complain(
+/// The page after an act that is done. What the act has to tell is told in any case: where the user
+/// can't be read now, the page shows what was known before.
+pub(super) async fn page_after(desk: &Desk, me: &Session, known: Person, said: &Said) -> Response {
+    let user = known.user.id;
+    let read = desk.users.person(&known.user.name).await;
+    let person = read.unwrap_or(known);
+    let sessions = desk.sessions_of(user).await;
+    let sessions = sessions.unwrap_or_else(|_| desk.sessions.of(user));
+    let document = draw(desk, me, &person, &sessions, said, None);
+    page::answer(StatusCode::OK, document)
+}
+
+async fn complain(
     desk: &Desk,
     me: &Session,
     person: &Person,
     problem: Problem,
     field: Option<&'static str>,
 ) -> Refusal {
+    let sessions = match desk.sessions_of(person.user.id).await {
+        Ok(sessions) => sessions,
+        // The form can't be shown, and what is wrong is told all the same.
+        Err(_) => return problem.into(),
+    };
     Refusal::on_form(problem, |problem| {
         let complaint = Complaint::of(problem, field);
-        draw(desk, me, person, &Said::default(), Some(complaint))
+        draw(
+            desk,
+            me,
+            person,
+            &sessions,
+            &Said::default(),
+            Some(complaint),
+        )
     })
 }
 
@@ -192,11 +243,11 @@ fn draw(
     desk: &Desk,
     me: &Session,
     person: &Person,
+    sessions: &[Arc<Session>],
     said: &Said,
     complaint: Option<Complaint<'_>>,
 ) -> Markup {
     let user = &person.user;
-    let sessions = desk.sessions.of(user.id);
     let rows: Vec<view::SessionRow<'_>> = sessions
         .iter()
         .map(|session| view::SessionRow {
@@ -230,7 +281,7 @@ fn draw(
 }
 
 impl Said {
-    fn ended(done: &str, outcome: &Outcome) -> Self {
+    fn ended(done: &str, outcome: &Report) -> Self {
         let sessions = plural(outcome.sessions_ended, "session");
         let open = plural(outcome.connections_closed, "open connection");
         Self {
@@ -293,7 +344,9 @@ fn refused(cause: UsersError) -> Wrong {
                 .detail(sentence(&cause.to_string()))
         }
         UsersError::ActorEnded => refusal::session_ended(),
-        cause => failed("changing a user", &cause),
+        cause @ UsersError::Stale => Problem::new(StatusCode::CONFLICT, "changed meanwhile")
+            .detail(sentence(&cause.to_string())),
+        cause => not_written("changing a user", &cause),
     };
     (problem, None)
 }

@@ -11,11 +11,11 @@ use super::csrf::Binding;
 use super::done::Done;
 use super::form::Form;
 use super::page;
-use super::refusal::{self, Answer, Refusal, failed, not_acceptable};
+use super::refusal::{self, Answer, Refusal, failed, not_acceptable, not_certain, not_written};
 use super::user::{self, Said};
 use super::view::{Complaint, sentence, users as view};
 use super::{Desk, step};
-use crate::model::{Role, UserName};
+use crate::model::{Role, User, UserName};
 use crate::session::Session;
 use crate::store::Person;
 use crate::users::{UsersError, email_address};
@@ -65,17 +65,38 @@ pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer
         }
     };
     let actor = me.actor(posted.asked.visit.client);
-    match desk.users.add(name.clone(), role, email, actor).await {
+    let added = desk.users.add(name, role, email, actor).await;
+    let refused = match added.tell(
+        Ok,
+        |why| Err(Ok(why)),
+        |doubt| Err(Err(not_certain("adding a user", &doubt))),
+    ) {
         Ok((user, link)) => {
             let said = Said::link(&desk, format!("{} is added.", user.name), &link);
-            user::page(&desk, &me, &name, &said).await
+            return Ok(user::page_after(&desk, &me, newly_added(user), &said).await);
         }
-        Err(UsersError::NameTaken) => {
+        Err(refused) => refused,
+    };
+    match refused {
+        Ok(UsersError::NameTaken) => {
             let problem = not_acceptable("user", "There is a user of this name already.");
             Err(complain(&desk, &me, &posted.form, problem, Some("user")).await)
         }
-        Err(UsersError::ActorEnded) => Err(posted.asked.sign_in_first()),
-        Err(cause) => Err(failed("adding a user", &cause).into()),
+        Ok(UsersError::ActorEnded) => Err(posted.asked.sign_in_first()),
+        Ok(cause) => Err(not_written("adding a user", &cause).into()),
+        Err(unsure) => Err(unsure.into()),
+    }
+}
+
+/// What there is to show of somebody who was just added.
+fn newly_added(user: User) -> Person {
+    Person {
+        user,
+        has_password: false,
+        second_factors: Vec::new(),
+        recovery_codes: 0,
+        sessions: 0,
+        locked: false,
     }
 }
 

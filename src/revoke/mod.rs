@@ -1,13 +1,15 @@
 #![doc = include_str!("DESIGN.md")]
 
 mod outcome;
+mod owed;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-pub use self::outcome::Outcome;
+pub use self::outcome::{Doubt, DoubtCause, Report, Revocation, Unwritten};
+use self::owed::Owed;
 use crate::cluster::Cluster;
-use crate::model::{Event, User, UserId};
+use crate::model::{Event, Generation, Outcome, TokenHash, User, UserId, UserName};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::change::{
@@ -25,21 +27,19 @@ pub struct Revoker {
     cluster: Cluster,
     tasks: Shutdown,
     metrics: Metrics,
+    owed: Owed,
 }
 
-/// Why nothing can be promised about a revocation.
-#[derive(Debug, thiserror::Error)]
-pub enum RevokeError {
-    /// Nothing was changed, or the disk failed in the middle of the commit; then call it again.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The work broke off; what is on disk holds.
-    #[error("the revocation was interrupted; call it again")]
-    Interrupted,
-    /// It goes on all the same.
-    #[error("the store or a node has not answered in time")]
-    Late,
+/// Whose sessions an act ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    User(UserId),
+    Session(TokenHash),
+    Everybody,
 }
+
+/// What is known while the work goes on, for an answer that can't wait for its end.
+type Progress = Arc<Mutex<Report>>;
 
 impl Revoker {
     /// Revocations over this store and table; `tasks` waits for those that are under way at the end.
@@ -50,6 +50,7 @@ impl Revoker {
             cluster,
             tasks,
             metrics: Metrics::default(),
+            owed: Owed::default(),
         }
     }
 
@@ -61,116 +62,167 @@ impl Revoker {
     }
 
     /// Ends every session of a user.
-    ///
-    /// # Errors
-    /// [`RevokeError`]; so for every verb here.
-    pub async fn end_user(&self, user: &User, event: Event) -> Result<Outcome, RevokeError> {
-        self.raise(RaiseGeneration { user: user.id }, Some(user.id), event)
+    pub async fn end_user(&self, user: &User, event: Event) -> Revocation {
+        let scope = Scope::User(user.id);
+        let change = RaiseGeneration { user: user.id };
+        self.raise(change, scope, Some(user.generation), event)
             .await
     }
 
+    /// Ends what is known here of a user whom the store could not be asked for.
+    pub async fn end_unread(&self, name: &UserName, fault: StoreError, event: Event) -> Revocation {
+        let this = self.clone();
+        let known = self.sessions.user_named(name);
+        self.detached(event.clone(), async move |progress: Progress| {
+            if let Some(user) = known {
+                return this
+                    .not_written(Scope::User(user), fault, event, &progress)
+                    .await;
+            }
+            let report = this.note(&progress, |_| {});
+            Outcome::not_done(Unwritten {
+                fault,
+                report: Some(report),
+            })
+        })
+        .await
+    }
+
     /// Sets a password, and with that ends every session of its user.
-    pub async fn set_password(
-        &self,
-        change: SetPassword,
-        event: Event,
-    ) -> Result<Outcome, RevokeError> {
-        let user = change.user;
-        self.raise(change, Some(user), event).await
+    pub async fn set_password(&self, change: SetPassword, event: Event) -> Revocation {
+        let scope = Scope::User(change.user);
+        self.raise(change, scope, None, event).await
     }
 
     /// Changes an account, and with that ends every session of its user: a session tells the panel
     /// what was true when it began.
-    pub async fn change_account<C>(
-        &self,
-        user: UserId,
-        change: C,
-        event: Event,
-    ) -> Result<Outcome, RevokeError>
+    pub async fn change_account<C>(&self, user: UserId, change: C, event: Event) -> Revocation
     where
         C: Change<Outcome = Raised> + 'static,
     {
-        self.raise(change, Some(user), event).await
+        self.raise(change, Scope::User(user), None, event).await
     }
 
     /// Ends every session of everybody.
-    pub async fn end_everyone(&self, event: Event) -> Result<Outcome, RevokeError> {
-        self.raise(RaiseEveryGeneration, None, event).await
+    pub async fn end_everyone(&self, event: Event) -> Revocation {
+        self.raise(RaiseEveryGeneration, Scope::Everybody, None, event)
+            .await
     }
 
     /// Ends one session.
-    pub async fn end_session(
-        &self,
-        session: &Arc<Session>,
-        event: Event,
-    ) -> Result<Outcome, RevokeError> {
+    pub async fn end_session(&self, session: &Arc<Session>, event: Event) -> Revocation {
         let this = self.clone();
         let token = session.token_hash();
-        self.detached(async move {
+        self.detached(event.clone(), async move |progress: Progress| {
             let called = Instant::now();
-            let committed = this.store.commit(EndSession { token }, event).await?;
+            let committed = match this.store.commit(EndSession { token }, event.clone()).await {
+                Ok(committed) => committed,
+                Err(fault) => {
+                    let scope = Scope::Session(token);
+                    return this.not_written(scope, fault, event, &progress).await;
+                }
+            };
             if let Some(number) = committed.told() {
                 let ended = u64::try_from(committed.outcome().len()).unwrap_or(u64::MAX);
-                return Ok(this.spread(number, ended, called).await);
+                return this.spread(number, ended, called, &progress).await;
             }
             let named = std::iter::once(&token).chain(committed.outcome());
             let ended: Vec<_> = named
                 .filter_map(|token| this.sessions.remove(token))
                 .collect();
-            Ok(this.cut(&committed, &ended, called).await)
+            this.cut(&committed, &ended, called, &progress).await
         })
         .await
     }
 
+    /// What was ended before this moment is in force on every node: for an act that finds that it was
+    /// done already, perhaps by a call that was answered as not certain.
+    pub async fn confirm(&self, event: &Event) -> Revocation {
+        let this = self.clone();
+        self.detached(event.clone(), async move |progress: Progress| {
+            let called = Instant::now();
+            match this.store.last_number().await {
+                Ok(Some(number)) => this.spread(number, 0, called, &progress).await,
+                Ok(None) => {
+                    let report = this.note(&progress, |report| report.durable = true);
+                    Outcome::done(Report {
+                        nodes_unreached: 0,
+                        ..report
+                    })
+                }
+                Err(fault) => Outcome::not_certain(Doubt {
+                    cause: DoubtCause::Unanswered(fault),
+                    report: Some(this.note(&progress, |_| {})),
+                }),
+            }
+        })
+        .await
+    }
+
+    /// `known` is the generation as it was read, which stands where nothing is written.
     async fn raise<C>(
         &self,
         change: C,
-        subject: Option<UserId>,
+        scope: Scope,
+        known: Option<Generation>,
         event: Event,
-    ) -> Result<Outcome, RevokeError>
+    ) -> Revocation
     where
         C: Change<Outcome = Raised> + 'static,
     {
         let this = self.clone();
-        self.detached(async move {
+        self.detached(event.clone(), async move |progress: Progress| {
             let called = Instant::now();
-            let committed = this.store.commit(change, event).await?;
-            let raised = &committed.outcome().users;
-            let mut outcome = match committed.told() {
-                Some(number) => {
-                    let ended = committed.outcome().sessions;
-                    this.spread(number, ended, called).await
-                }
-                None => {
-                    let ended = raised.iter();
-                    let ended =
-                        ended.flat_map(|&(user, generation)| this.sessions.raise(user, generation));
-                    let ended: Vec<_> = ended.collect();
-                    this.cut(&committed, &ended, called).await
-                }
+            this.note(&progress, |report| report.generation = known);
+            let committed = match this.store.commit(change, event.clone()).await {
+                Ok(committed) => committed,
+                Err(fault) => return this.not_written(scope, fault, event, &progress).await,
             };
-            outcome.generation = raised
+            let raised = &committed.outcome().users;
+            let of_subject = raised
                 .iter()
-                .find(|(user, _)| Some(*user) == subject)
+                .find(|(user, _)| scope == Scope::User(*user))
                 .map(|&(_, generation)| generation);
-            Ok(outcome)
+            this.note(&progress, |report| report.generation = of_subject);
+            if let Some(number) = committed.told() {
+                let ended = committed.outcome().sessions;
+                return this.spread(number, ended, called, &progress).await;
+            }
+            let ended = raised.iter();
+            let ended = ended.flat_map(|&(user, generation)| this.sessions.raise(user, generation));
+            let ended: Vec<_> = ended.collect();
+            this.cut(&committed, &ended, called, &progress).await
         })
         .await
     }
 
     /// Every node raises and cuts by itself, this one too. The number is the evidence that it is on
     /// disk: only the store gives one, with the commit.
-    async fn spread(&self, number: FeedNumber, ended: u64, called: Instant) -> Outcome {
+    async fn spread(
+        &self,
+        number: FeedNumber,
+        ended: u64,
+        called: Instant,
+        progress: &Progress,
+    ) -> Revocation {
         self.metrics.revocation(Step::Committed, called.elapsed());
+        self.note(progress, |report| {
+            report.sessions_ended = usize::try_from(ended).unwrap_or(usize::MAX);
+            report.durable = true;
+        });
         let reach = self.cluster.in_force(number).await;
         self.metrics.revocation(Step::LastByte, called.elapsed());
-        Outcome {
-            generation: None,
-            sessions_ended: usize::try_from(ended).unwrap_or(usize::MAX),
-            connections_closed: reach.closed,
-            durable: true,
-            nodes: reach.nodes,
-            nodes_unreached: reach.unreached,
+        let report = self.note(progress, |report| {
+            report.connections_closed = reach.closed;
+            report.nodes = reach.nodes;
+            report.nodes_unreached = reach.unreached;
+        });
+        match report.nodes_unreached {
+            0 => Outcome::done(report),
+            _ => Outcome::not_certain(Doubt {
+                cause: DoubtCause::Unreached,
+                report: Some(report),
+            }),
         }
     }
 
@@ -180,35 +232,93 @@ impl Revoker {
         _durable: &Committed<T>,
         ended: &[Arc<Session>],
         called: Instant,
-    ) -> Outcome {
+        progress: &Progress,
+    ) -> Revocation {
         self.metrics.revocation(Step::Committed, called.elapsed());
+        self.note(progress, |report| report.durable = true);
         let connections_closed = self.sessions.cut(ended).await;
         self.metrics.revocation(Step::LastByte, called.elapsed());
-        Outcome {
-            generation: None,
-            sessions_ended: ended.len(),
-            connections_closed,
-            durable: true,
-            nodes: 1,
-            nodes_unreached: 0,
+        Outcome::done(self.note(progress, |report| {
+            report.sessions_ended = ended.len();
+            report.connections_closed = connections_closed;
+            report.nodes_unreached = 0;
+        }))
+    }
+
+    /// What the store can't write is ended in memory all the same: a stolen session must not live on
+    /// because a disk is full. A condition that does not hold ends nothing.
+    async fn not_written(
+        &self,
+        scope: Scope,
+        fault: StoreError,
+        event: Event,
+        progress: &Progress,
+    ) -> Revocation {
+        if !fault.is_of_the_store() {
+            return Outcome::not_done(Unwritten {
+                fault,
+                report: None,
+            });
         }
+        tracing::error!(%fault, "a revocation could not be written; its sessions are ended on this gateway alone");
+        let ended = self.end_here(scope);
+        self.owe(scope, event);
+        let connections_closed = self.sessions.cut(&ended).await;
+        let report = self.note(progress, |report| {
+            report.sessions_ended = ended.len();
+            report.connections_closed = connections_closed;
+            report.nodes_unreached = report.nodes.saturating_sub(1);
+        });
+        match fault {
+            StoreError::Unanswered(_) => Outcome::not_certain(Doubt {
+                cause: DoubtCause::Unanswered(fault),
+                report: Some(report),
+            }),
+            fault => Outcome::not_done(Unwritten {
+                fault,
+                report: Some(report),
+            }),
+        }
+    }
+
+    fn end_here(&self, scope: Scope) -> Vec<Arc<Session>> {
+        match scope {
+            Scope::User(user) => self.sessions.end_user_here(user),
+            Scope::Session(token) => self.sessions.end_here(&token).into_iter().collect(),
+            Scope::Everybody => self.sessions.end_everybody_here(),
+        }
+    }
+
+    /// Changes what is known so far, and returns it.
+    fn note(&self, progress: &Progress, change: impl FnOnce(&mut Report)) -> Report {
+        // Plain numbers: a panic while holding the lock leaves them whole.
+        let mut report = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut report);
+        *report
     }
 
     /// hyper drops a handler's future when the caller hangs up. Half a revocation is worse than an
     /// answer that nobody reads, so the work runs in a task that nobody can drop.
-    async fn detached<W>(&self, work: W) -> Result<Outcome, RevokeError>
+    async fn detached<W>(&self, event: Event, work: impl FnOnce(Progress) -> W) -> Revocation
     where
-        W: Future<Output = Result<Outcome, RevokeError>> + Send + 'static,
+        W: Future<Output = Revocation> + Send + 'static,
     {
-        let working = self.tasks.spawn(RequestId::carried(work));
+        let progress = Progress::new(Mutex::new(Report::of_nothing(self.cluster.known_nodes())));
+        let working = self.tasks.spawn(RequestId::carried(work(progress.clone())));
         let worked = match self.cluster.patience() {
-            None => working.await,
-            Some(patience) => match tokio::time::timeout(patience, working).await {
-                Ok(worked) => worked,
-                Err(_) => return Err(RevokeError::Late),
-            },
+            None => Some(working.await),
+            Some(patience) => tokio::time::timeout(patience, working).await.ok(),
         };
-        worked.unwrap_or(Err(RevokeError::Interrupted))
+        let doubt = |cause| {
+            let report = Some(self.note(&progress, |_| {}));
+            Outcome::not_certain(Doubt { cause, report })
+        };
+        let outcome = match worked {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => doubt(DoubtCause::Interrupted),
+            None => doubt(DoubtCause::Late),
+        };
+        outcome.note_doubt(|| self.store.note_unsettled(&event))
     }
 }
 

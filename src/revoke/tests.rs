@@ -147,7 +147,7 @@ async fn a_new_password_ends_every_session() {
     let hers = house.sign_in(&ada).await;
     let change = SetPassword {
         user: ada.id,
-        remembered: 9,
+        remembered: Some(9),
         phc: Secret::new("$argon2id$".to_owned()),
         link: None,
         as_of: None,

@@ -6,6 +6,8 @@
 
 mod agenda;
 mod device;
+mod devices;
+mod ended_here;
 mod exchange;
 mod house;
 mod table;

@@ -4,7 +4,6 @@
 //! lock. So a session is either in the table before a revocation looks, and is ended by it, or it
 //! comes after, carries an older generation and is not admitted.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +14,12 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::agenda::{Agenda, Seen};
+use super::devices::Devices;
+use super::ended_here::EndedHere;
 use super::{CutReason, Ended, Session, Trust, exchange};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecondFactor, SessionLimits};
-use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId};
+use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId, UserName};
 
 /// Every live session of this node. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +35,7 @@ struct Table {
     seen: Arc<Seen>,
     trust: Arc<Trust>,
     devices: Devices,
+    ended_here: EndedHere,
     terms: ArcSwap<Terms>,
     clock: Clock,
 }
@@ -66,19 +68,12 @@ pub(super) struct Key(u64, u64);
 #[derive(Debug, Default)]
 struct OwnBytes(u64);
 
-/// The names of devices, each kept once.
-#[derive(Debug, Default)]
-struct Devices(Mutex<HashSet<Arc<str>>>);
-
 /// Each map is in so many parts with a lock each. A part that grows is locked for as long as that takes:
 /// with a million sessions that is a thousand of them, not all.
 const SHARDS: usize = 1024;
 
 /// What is alive is looked at again after so long at the earliest.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// How many names are shared; browsers call themselves what they like.
-const MOST_DEVICES: usize = 1000;
 
 impl Sessions {
     /// An empty table, for a gateway that has its store to itself.
@@ -100,6 +95,7 @@ impl Sessions {
             seen: Arc::default(),
             trust: Arc::new(Trust::new(is_shared, clock.clone())),
             devices: Devices::default(),
+            ended_here: EndedHere::default(),
             terms: ArcSwap::from_pointee(Terms {
                 limits,
                 second_factor: None,
@@ -226,7 +222,7 @@ impl Sessions {
     ) -> Option<Arc<Session>> {
         let holder = self.holder(record.user, record.generation);
         let mut sessions = holder.lock();
-        if record.generation < holder.generation() {
+        if record.generation < holder.generation() || self.0.ended_here.has(record) {
             return None;
         }
         // The store may know of a revocation that has yet to reach this table: sessions of the older
@@ -260,6 +256,30 @@ impl Sessions {
             session.close(CutReason::SessionEnded);
         }
         ended
+    }
+
+    /// Ends every session of a user that was begun up to now, on this gateway alone: the store could
+    /// not write it, and what it still has of them does not come back into the table.
+    pub fn end_user_here(&self, user: UserId) -> Vec<Arc<Session>> {
+        self.0.ended_here.note_user(user, self.0.clock.now());
+        let holder = self.0.by_user.get(&user).map(|found| Arc::clone(&found));
+        let Some(holder) = holder else {
+            return Vec::new();
+        };
+        let tokens: Vec<_> = holder.lock().iter().map(|one| one.token_hash()).collect();
+        tokens.iter().filter_map(|one| self.remove(one)).collect()
+    }
+
+    /// The same for everybody.
+    pub fn end_everybody_here(&self) -> Vec<Arc<Session>> {
+        self.0.ended_here.note_everybody(self.0.clock.now());
+        self.forget_all(CutReason::SessionEnded)
+    }
+
+    /// The same for one session.
+    pub fn end_here(&self, token: &TokenHash) -> Option<Arc<Session>> {
+        self.0.ended_here.note_token(*token);
+        self.remove(token)
     }
 
     /// Takes one session that has ended out of the table and closes it; `None` if it was not there.
@@ -322,6 +342,13 @@ impl Sessions {
         let found = all.find(|entry| entry.id() == id)?;
         self.check(&found, now).ok()?;
         Some(Arc::clone(&found))
+    }
+
+    /// The user of this name, if a session of theirs is in the table. Looks through all: for the rare call.
+    pub fn user_named(&self, name: &UserName) -> Option<UserId> {
+        let mut all = self.0.by_token.iter();
+        let found = all.find(|entry| entry.user().name == *name)?;
+        Some(found.user().id)
     }
 
     /// Every live session, the newest first, without those that another has replaced.
@@ -460,19 +487,5 @@ impl Hasher for OwnBytes {
 
     fn finish(&self) -> u64 {
         self.0
-    }
-}
-
-impl Devices {
-    fn shared(&self, name: &str) -> Arc<str> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(device) = known.get(name) {
-            return device.clone();
-        }
-        let device: Arc<str> = name.into();
-        if known.len() < MOST_DEVICES {
-            known.insert(device.clone());
-        }
-        device
     }
 }

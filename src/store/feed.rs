@@ -112,6 +112,21 @@ impl Store {
         }))
     }
 
+    /// The last number of the feed; `None` where there is only this gateway.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]
+    pub async fn last_number(&self) -> Result<Option<FeedNumber>, StoreError> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        let (number,): (i64,) = sql("SELECT seq FROM head")
+            .one(&self.engine)
+            .await
+            .map_err(failed("reading what was ended"))?;
+        Ok(Some(FeedNumber(number)))
+    }
+
     /// Listens for new entries; `None` where there is only this gateway.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ mod sign_ins;
 mod sqlite;
 mod statement;
 mod tokens;
+mod trouble;
+mod unsettled;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -46,6 +48,7 @@ use self::seal::Seal;
 pub use self::sessions::Wanted;
 pub use self::sign_ins::{HalfSignIn, SignIn};
 pub use self::tokens::ManagementToken;
+use self::unsettled::Unsettled;
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
 use crate::model::{Event, Scope};
@@ -63,6 +66,7 @@ pub struct Store {
     metrics: Metrics,
     /// What sessions are held to when they ask for a change; `None` for the built-in limits.
     terms: Option<Live>,
+    unsettled: Unsettled,
 }
 
 /// Evidence that a change is on disk. Only the store can make one.
@@ -76,7 +80,7 @@ pub struct Committed<T> {
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("can't open the database {}: {cause}; see that the folder is writable and the file is a Portcullis database, or restore a backup", path.display())]
+    #[error("can't open the database {}: {}", path.display(), trouble::of_file(path, cause))]
     Open { path: PathBuf, cause: sqlx::Error },
     #[error("can't bring the database {place} to this version: {cause}")]
     Migrate {
@@ -103,11 +107,14 @@ pub enum StoreError {
     Secret(#[from] SecretFileError),
     #[error("the master key: {0}")]
     Key(String),
-    #[error("the store failed while {doing}: {cause}")]
+    #[error("the store failed while {doing}: {}", trouble::in_words(cause))]
     Failed {
         doing: &'static str,
         cause: sqlx::Error,
     },
+    /// The commit was sent, and what became of it is not known.
+    #[error("the store did not confirm the change, so it may be written or not: {}", trouble::in_words(.0))]
+    Unanswered(sqlx::Error),
     #[error("the store holds something that can't be read: {0}")]
     Unreadable(String),
     #[error("can't {doing} {}: {cause}", path.display())]
@@ -183,6 +190,7 @@ impl Store {
             clock,
             metrics: Metrics::default(),
             terms: None,
+            unsettled: Unsettled::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -205,6 +213,7 @@ impl Store {
             clock: Clock::set_to(now),
             metrics: Metrics::default(),
             terms: None,
+            unsettled: Unsettled::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -240,7 +249,7 @@ impl Store {
     /// The error of the change's own condition, [`StoreError::Failed`], or why the credential of the
     /// actor is not good any more: [`StoreError::ActorEnded`], [`StoreError::SignInOver`],
     /// [`StoreError::LinkSpent`], [`StoreError::Stale`], [`StoreError::TokenEnded`]. Nothing is changed
-    /// then.
+    /// then. [`StoreError::Unanswered`] when that is not certain.
     pub async fn commit<C: Change>(
         &self,
         change: C,
@@ -254,7 +263,9 @@ impl Store {
             .map_err(failed("beginning a change"))?;
         match self.write(&mut work, change, event).await {
             Ok(committed) => {
-                work.commit().await.map_err(failed("committing a change"))?;
+                if let Err(cause) = work.commit().await {
+                    return Err(trouble::of_commit(cause));
+                }
                 self.metrics.store_change(asked.elapsed());
                 Ok(committed)
             }
@@ -288,6 +299,17 @@ impl Store {
         work.commit().await.map_err(failed(doing))
     }
 
+    /// Remembers an act whose caller is told that it is not certain whether it was done.
+    pub fn note_unsettled(&self, event: &Event) {
+        self.unsettled.note(event);
+    }
+
+    /// Whether this very act, by the same caller, was answered as not certain a while ago; then it is
+    /// the same act that is asked for again.
+    pub fn was_unsettled(&self, event: &Event) -> bool {
+        self.unsettled.has(event)
+    }
+
     /// The pool of a shared store.
     fn pool(&self) -> Option<&PgPool> {
         match &self.engine {
@@ -309,6 +331,39 @@ impl Store {
     /// Closes the database in good order.
     pub async fn close(&self) {
         self.engine.close().await;
+    }
+}
+
+impl StoreError {
+    /// Whether the store itself failed, rather than a condition of what was asked.
+    pub const fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Open { .. }
+            | Self::Migrate { .. }
+            | Self::Newer { .. }
+            | Self::Connect { .. }
+            | Self::Unfit { .. }
+            | Self::NotEmbedded(_)
+            | Self::Key(_)
+            | Self::Secret(_)
+            | Self::Failed { .. }
+            | Self::Unanswered(_)
+            | Self::Unreadable(_)
+            | Self::Copy { .. } => true,
+            Self::NameTaken
+            | Self::TokenNameTaken
+            | Self::NoSuchUser
+            | Self::LinkSpent
+            | Self::LastAdministrator
+            | Self::ActorEnded
+            | Self::TokenEnded
+            | Self::NeedsScope(_)
+            | Self::NoSuchToken
+            | Self::CodeSpent
+            | Self::FactorExists
+            | Self::SignInOver
+            | Self::Stale => false,
+        }
     }
 }
 

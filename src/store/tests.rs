@@ -355,7 +355,7 @@ async fn a_set_up_link_sets_one_password() {
     };
     let set = |hash| SetPassword {
         user: ada,
-        remembered: 9,
+        remembered: Some(9),
         phc: Secret::new("$argon2id$".to_owned()),
         link: Some(hash),
         as_of: None,

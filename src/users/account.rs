@@ -3,11 +3,20 @@
 //! Every verb here ends the user's sessions, and none takes the last administrator away: the store
 //! decides that, in the transaction of the change.
 
-use super::{Users, UsersError};
-use crate::model::{Action, Actor, Event, Role, User, UserName};
-use crate::revoke::Outcome;
+use super::{Changed, Users, UsersError};
+use crate::model::{Action, Actor, Event, Outcome, Role, User, UserName};
+use crate::revoke::Report;
 use crate::store::change::{EditUser, RemoveUser, ResetSecondFactor};
 use crate::store::{AuditEntry, Person};
+
+/// An account that was changed.
+#[derive(Debug)]
+pub struct Edited {
+    /// As it is by now.
+    pub person: Person,
+    /// What the change ended; `None` when nothing was different.
+    pub ended: Option<Report>,
+}
 
 /// What is to be different about a user; `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,58 +49,89 @@ impl Users {
         Ok(self.0.store.audit_before(before, limit).await?)
     }
 
-    /// Changes an account, and ends the sessions of its user; `None` when it was so already, and then
-    /// nothing is written and no session ends.
-    ///
-    /// # Errors
-    /// [`UsersError::LastAdministrator`]; otherwise as every verb here.
-    pub async fn edit(
-        &self,
-        name: &UserName,
-        edit: Edit,
-        actor: Actor,
-    ) -> Result<Option<Outcome>, UsersError> {
-        let user = self.user(name).await?;
-        let edit = edit.that_differs_from(&user);
-        let Some(event) = edit.event(&user, actor) else {
-            return Ok(None);
-        };
-        let change = EditUser {
-            user: user.id,
-            role: edit.role,
-            email: edit.email,
-            disabled: edit.disabled,
-        };
-        let outcome = self.0.revoker.change_account(user.id, change, event).await;
-        Ok(Some(outcome?))
+    /// Changes an account, and ends the sessions of its user. The user as it is by then, and what was
+    /// ended; `None` when it was so already, and then nothing is written and no session ends.
+    pub async fn edit(&self, name: &UserName, edit: Edit, actor: Actor) -> Changed<Edited> {
+        let found = self.person(name).await;
+        Outcome::after(found, async |mut person| {
+            let edit = edit.that_differs_from(&person.user);
+            let Some(event) = edit.event(&person.user, actor.clone()) else {
+                // It may be so because of a call that was not answered with success.
+                let event = Event::about(actor, Action::RoleChanged, name);
+                let confirmed = self.0.revoker.confirm(&event).await;
+                let confirmed = confirmed.map_not_done(UsersError::from);
+                return confirmed.map_done(|_| Edited {
+                    person,
+                    ended: None,
+                });
+            };
+            let change = EditUser {
+                user: person.user.id,
+                role: edit.role,
+                email: edit.email.clone(),
+                disabled: edit.disabled,
+            };
+            let user = person.user.id;
+            let outcome = self.0.revoker.change_account(user, change, event).await;
+            let outcome = outcome.map_not_done(UsersError::from);
+            outcome.map_done(|report| {
+                edit.apply_to(&mut person);
+                Edited {
+                    person,
+                    ended: Some(report),
+                }
+            })
+        })
+        .await
     }
 
-    /// Takes every second factor away, and ends the sessions; the next sign-in enrols anew.
-    ///
-    /// # Errors
-    /// As every verb here.
-    pub async fn reset_second_factor(
-        &self,
-        name: &UserName,
-        actor: Actor,
-    ) -> Result<Outcome, UsersError> {
-        let user = self.user(name).await?.id;
+    /// Ends every session of a user, for the reason in `event`. Where the store can't be asked who that
+    /// is, the sessions that are known here are ended all the same.
+    pub async fn end_sessions(&self, name: &UserName, event: Event) -> Changed<Report> {
+        let revoker = &self.0.revoker;
+        let ended = match self.0.store.user(name).await {
+            Ok(Some(user)) => revoker.end_user(&user, event).await,
+            Ok(None) => return Outcome::not_done(UsersError::Unknown),
+            Err(fault) => revoker.end_unread(name, fault, event).await,
+        };
+        ended.map_not_done(UsersError::from)
+    }
+
+    /// Takes every second factor away, and ends the sessions; the next sign-in enrols again.
+    pub async fn reset_second_factor(&self, name: &UserName, actor: Actor) -> Changed<Report> {
         let event = Event::about(actor, Action::SecondFactorReset, name);
-        let change = ResetSecondFactor { user };
-        let outcome = self.0.revoker.change_account(user, change, event).await?;
-        self.0.login.forgive(user);
-        Ok(outcome)
+        Outcome::after(self.user(name).await, async |user| {
+            let change = ResetSecondFactor { user: user.id };
+            let outcome = self.0.revoker.change_account(user.id, change, event).await;
+            let outcome = outcome.map_not_done(UsersError::from);
+            outcome.map_done(|report| {
+                self.0.login.forgive(user.id);
+                report
+            })
+        })
+        .await
     }
 
-    /// Removes a user. Another of the same name later is another user.
-    ///
-    /// # Errors
-    /// [`UsersError::LastAdministrator`]; otherwise as every verb here.
-    pub async fn remove(&self, name: &UserName, actor: Actor) -> Result<Outcome, UsersError> {
-        let user = self.user(name).await?.id;
+    /// Removes a user. Another of the same name later is another user. A call that is made again because
+    /// its answer was not certain is answered as done when the user is gone.
+    pub async fn remove(&self, name: &UserName, actor: Actor) -> Changed<Report> {
         let event = Event::about(actor, Action::UserRemoved, name);
-        let change = RemoveUser { user };
-        Ok(self.0.revoker.change_account(user, change, event).await?)
+        let removed = Outcome::after(self.user(name).await, async |user| {
+            let change = RemoveUser { user: user.id };
+            let event = event.clone();
+            let outcome = self.0.revoker.change_account(user.id, change, event).await;
+            outcome.map_not_done(UsersError::from)
+        });
+        let removed = removed.await;
+        removed
+            .or_else(async |why| match why {
+                UsersError::Unknown if self.0.store.was_unsettled(&event) => {
+                    let confirmed = self.0.revoker.confirm(&event).await;
+                    confirmed.map_not_done(UsersError::from)
+                }
+                why => Outcome::not_done(why),
+            })
+            .await
     }
 }
 
@@ -102,6 +142,17 @@ impl Edit {
             email: self.email.filter(|email| *email != user.email),
             disabled: self.disabled.filter(|disabled| *disabled != user.disabled),
         }
+    }
+
+    /// The account as the change leaves it: no session outlives it.
+    fn apply_to(self, person: &mut Person) {
+        let user = &mut person.user;
+        user.role = self.role.unwrap_or(user.role);
+        user.disabled = self.disabled.unwrap_or(user.disabled);
+        if let Some(email) = self.email {
+            user.email = email;
+        }
+        person.sessions = 0;
     }
 
     /// One entry for all of it, named after what weighs most; `None` when nothing is different.

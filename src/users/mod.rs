@@ -9,18 +9,18 @@ mod setup;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use self::account::{Edit, email_address};
+pub use self::account::{Edit, Edited, email_address};
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
 use crate::config::Live;
 use crate::credentials::password::{self, PasswordError, Passwords};
 use crate::credentials::policy::{self, Weakness};
 use crate::login::{Login, SignInError};
-use crate::model::{Action, Actor, Event, Generation, Role, User, UserName};
-use crate::revoke::{Outcome, RevokeError, Revoker};
+use crate::model::{Action, Actor, Event, Generation, Outcome, Role, User, UserName};
+use crate::revoke::{Doubt, Report, Revoker, Unwritten};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::store::change::{AddUser, SetPassword, WayIn};
+use crate::store::change::{AddUser, Change, SetPassword, WayIn};
 use crate::store::{Person, Store, StoreError};
 
 /// Manages people. Cheap to clone.
@@ -65,11 +65,19 @@ pub enum UsersError {
     /// The sign-in after a password was set, or the proof of the current one.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    #[error(transparent)]
-    Revoke(RevokeError),
+    /// The password, role or state of the user has changed since it was looked at.
+    #[error("the password, role or state of the user has changed meanwhile; look at it again")]
+    Stale,
+    /// The store could not write it.
+    #[error("{0}")]
+    Unwritten(Box<Unwritten>),
+    /// The store could not be read, and nothing was changed.
     #[error(transparent)]
     Store(StoreError),
 }
+
+/// What became of a change of a user: done, not done, or not certain.
+pub type Changed<T> = Outcome<T, UsersError, Doubt>;
 
 impl Users {
     /// People over these rooms.
@@ -92,23 +100,40 @@ impl Users {
     }
 
     /// Adds a user without a password, with the link to set one.
-    ///
-    /// # Errors
-    /// [`UsersError`]; so for every verb here.
     pub async fn add(
         &self,
         name: UserName,
         role: Role,
         email: Option<String>,
         actor: Actor,
-    ) -> Result<(User, SetupLink), UsersError> {
+    ) -> Changed<(User, SetupLink)> {
         let link = SetupLink::random();
         let way_in = WayIn::Link {
             hash: link.hash(),
             expires: self.0.clock.now().plus(setup::LIFETIME),
         };
-        let user = self.add_by(name, role, email, way_in, actor).await?;
-        Ok((user, link))
+        let event = added(&name, role, actor.clone());
+        let add = AddUser {
+            name: name.clone(),
+            role,
+            email: email.clone(),
+            way_in,
+        };
+        let added = self.commit(add, event.clone()).await;
+        let added = added.map_done(|user| (user, link));
+        added
+            .or_else(async |why| {
+                let again = self.added_before(&name, role, email.as_deref(), &event);
+                match (why, again.await) {
+                    (UsersError::NameTaken, Ok(Some((user, None)))) => {
+                        // Nobody has seen the link that was made with it.
+                        let link = self.renew_setup_link(&user, actor.clone()).await;
+                        link.map_done(|link| (user, link))
+                    }
+                    (why, _) => Outcome::not_done(why),
+                }
+            })
+            .await
     }
 
     /// Adds a user with a password.
@@ -119,28 +144,64 @@ impl Users {
         email: Option<String>,
         password: Secret<String>,
         actor: Actor,
-    ) -> Result<User, UsersError> {
-        self.judge(role, &name, &password)?;
-        let way_in = WayIn::Password(self.0.passwords.hash(&password).await?);
-        self.add_by(name, role, email, way_in, actor).await
+    ) -> Changed<User> {
+        let event = added(&name, role, actor);
+        let hashed = async {
+            self.judge(role, &name, &password)?;
+            Ok(self.0.passwords.hash(&password).await?)
+        };
+        let added = Outcome::after(hashed.await, async |phc| {
+            let add = AddUser {
+                name: name.clone(),
+                role,
+                email: email.clone(),
+                way_in: WayIn::Password(phc),
+            };
+            self.commit(add, event.clone()).await
+        });
+        let added = added.await;
+        added
+            .or_else(async |why| {
+                let again = self.added_before(&name, role, email.as_deref(), &event);
+                if let (UsersError::NameTaken, Ok(Some((user, Some(phc))))) = (&why, again.await) {
+                    let verified = self.0.passwords.verify(&password, Some(&phc)).await;
+                    if verified.is_ok_and(|verified| verified.right) {
+                        return Outcome::done(user);
+                    }
+                }
+                Outcome::not_done(why)
+            })
+            .await
     }
 
-    async fn add_by(
+    /// The user, and the hash of the password, if this very call has added the user before and was
+    /// answered that this was not certain.
+    async fn added_before(
         &self,
-        name: UserName,
+        name: &UserName,
         role: Role,
-        email: Option<String>,
-        way_in: WayIn,
-        actor: Actor,
-    ) -> Result<User, UsersError> {
-        let event = Event::about(actor, Action::UserAdded, &name).detail(format!("as {role}"));
-        let add = AddUser {
-            name,
-            role,
-            email,
-            way_in,
-        };
-        Ok(self.0.store.commit(add, event).await?.into_outcome())
+        email: Option<&str>,
+        event: &Event,
+    ) -> Result<Option<(User, Option<Secret<String>>)>, UsersError> {
+        if !self.0.store.was_unsettled(event) {
+            return Ok(None);
+        }
+        let facts = self.0.store.sign_in_facts(name).await?;
+        let same =
+            facts.filter(|facts| facts.user.role == role && facts.user.email.as_deref() == email);
+        Ok(same.map(|facts| (facts.user, facts.password)))
+    }
+
+    /// Writes a change that ends no sessions.
+    async fn commit<C: Change>(&self, change: C, event: Event) -> Changed<C::Outcome> {
+        match self.0.store.commit(change, event.clone()).await {
+            Ok(committed) => Outcome::done(committed.into_outcome()),
+            Err(fault @ StoreError::Unanswered(_)) => {
+                self.0.store.note_unsettled(&event);
+                Outcome::not_certain(Doubt::unanswered(fault))
+            }
+            Err(fault) => Outcome::not_done(fault.into()),
+        }
     }
 
     /// Everybody, by name.
@@ -148,17 +209,21 @@ impl Users {
         Ok(self.0.store.people().await?)
     }
 
-    /// Sets somebody's password; every session of that user ends.
+    /// Sets somebody's password; every session of that user ends. The password that is set already may
+    /// be set again, so that a call whose answer was lost can be made again.
     pub async fn set_password(
         &self,
         name: &UserName,
         password: Secret<String>,
         actor: Actor,
-    ) -> Result<Outcome, UsersError> {
-        let user = self.user(name).await?;
-        self.judge(user.role, name, &password)?;
+    ) -> Changed<Report> {
         let event = Event::about(actor, Action::PasswordSet, name);
-        self.set(&user, &password, None, None, event).await
+        let judged = async {
+            let user = self.user(name).await?;
+            self.judge(user.role, name, &password)?;
+            self.hashed(user, &password, None, None).await
+        };
+        self.set(judged.await, event).await
     }
 
     /// Sets one's own password, with the current one as proof; every session ends, this one too.
@@ -168,64 +233,96 @@ impl Users {
         current: Secret<String>,
         new: Secret<String>,
         from: IpAddr,
-    ) -> Result<Outcome, UsersError> {
+    ) -> Changed<Report> {
         let name = &session.user().name;
-        let facts = match self.0.login.confirm_password(session, &current).await {
-            Ok(facts) => facts,
-            Err(SignInError::Refused) => return Err(UsersError::WrongPassword),
-            Err(SignInError::Busy { .. }) => return Err(UsersError::Busy),
-            Err(fault) => return Err(fault.into()),
-        };
-        self.judge(facts.user.role, name, &new)?;
-        if password::are_same(&current, &new) {
-            return Err(UsersError::SamePassword);
-        }
         let event = Event::about(session.actor(from), Action::PasswordSet, name);
-        // A session that ended meanwhile, or a password that was changed, is in the generation.
-        let as_of = Some(session.generation());
-        self.set(&facts.user, &new, None, as_of, event).await
+        let judged = async {
+            let user = match self.0.login.confirm_password(session, &current).await {
+                Ok(facts) => facts.user,
+                Err(SignInError::Refused) => return Err(UsersError::WrongPassword),
+                Err(SignInError::Busy { .. }) => return Err(UsersError::Busy),
+                Err(fault) => return Err(fault.into()),
+            };
+            self.judge(user.role, name, &new)?;
+            if password::are_same(&current, &new) {
+                return Err(UsersError::SamePassword);
+            }
+            // A session that ended meanwhile, or a password that was changed, is in the generation.
+            let as_of = Some(session.generation());
+            self.hashed(user, &new, None, as_of).await
+        };
+        self.set(judged.await, event).await
     }
 
-    async fn set(
+    /// The change that sets a password which was judged already.
+    async fn hashed(
         &self,
-        user: &User,
+        user: User,
         password: &Secret<String>,
         link: Option<[u8; 32]>,
         as_of: Option<Generation>,
-        event: Event,
-    ) -> Result<Outcome, UsersError> {
-        self.is_new(user, password).await?;
+    ) -> Result<SetPassword, UsersError> {
+        let is_current = self.is_current_or_new(&user, password).await?;
+        if is_current && (link.is_some() || as_of.is_some()) {
+            // Who chooses the own password chooses another one.
+            return Err(UsersError::SamePassword);
+        }
         // Hashed before the transaction: the one writer must not wait for it.
         let phc = self.0.passwords.hash(password).await?;
-        let change = SetPassword {
+        // The one that is replaced by this counts as the first of them.
+        let remembered = self.0.config.now().password.history.saturating_sub(1);
+        Ok(SetPassword {
             user: user.id,
-            // The one that is replaced by this counts as the first of them.
-            remembered: self.0.config.now().password.history.saturating_sub(1),
+            remembered: (!is_current).then_some(remembered),
             phc,
             link,
-            as_of,
-        };
-        let outcome = self.0.revoker.set_password(change, event).await?;
-        self.0.login.forgive(user.id);
-        Ok(outcome)
+            // If it is set again, it has to be the current one still.
+            as_of: as_of.or(is_current.then_some(user.generation)),
+        })
     }
 
-    /// Whether none of the last passwords was this one. Two who set one at the same moment are not
-    /// told of each other's: this is for people's good, not a lock.
-    async fn is_new(&self, user: &User, password: &Secret<String>) -> Result<(), UsersError> {
+    async fn set(&self, judged: Result<SetPassword, UsersError>, event: Event) -> Changed<Report> {
+        Outcome::after(judged, async |change| {
+            let user = change.user;
+            let outcome = self.0.revoker.set_password(change, event).await;
+            let outcome = outcome.map_not_done(UsersError::from);
+            outcome.map_done(|report| {
+                self.0.login.forgive(user);
+                report
+            })
+        })
+        .await
+    }
+
+    /// Whether it is the current password; one of those before it is refused. Two who set one at the same
+    /// moment are not told of each other's: this is for people's good, not a lock.
+    async fn is_current_or_new(
+        &self,
+        user: &User,
+        password: &Secret<String>,
+    ) -> Result<bool, UsersError> {
         let history = self.0.config.now().password.history;
-        if history == 0 {
-            return Ok(());
-        }
         let facts = self.0.store.sign_in_facts(&user.name).await?;
-        let current = facts.and_then(|facts| facts.password);
+        if let Some(current) = facts.and_then(|facts| facts.password)
+            && self.is_right(password, &current).await?
+        {
+            return Ok(true);
+        }
         let past = self.0.store.past_passwords(user.id).await?;
-        for phc in current.iter().chain(&past).take(history) {
-            if self.0.passwords.verify(password, Some(phc)).await?.right {
+        for phc in past.iter().take(history.saturating_sub(1)) {
+            if self.is_right(password, phc).await? {
                 return Err(UsersError::UsedBefore(history));
             }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    async fn is_right(
+        &self,
+        password: &Secret<String>,
+        phc: &Secret<String>,
+    ) -> Result<bool, UsersError> {
+        Ok(self.0.passwords.verify(password, Some(phc)).await?.right)
     }
 
     fn judge(
@@ -243,6 +340,10 @@ impl Users {
     }
 }
 
+fn added(name: &UserName, role: Role, actor: Actor) -> Event {
+    Event::about(actor, Action::UserAdded, name).detail(format!("as {role}"))
+}
+
 impl From<StoreError> for UsersError {
     fn from(fault: StoreError) -> Self {
         match fault {
@@ -251,21 +352,17 @@ impl From<StoreError> for UsersError {
             StoreError::LinkSpent => Self::LinkSpent,
             StoreError::LastAdministrator => Self::LastAdministrator,
             StoreError::ActorEnded => Self::ActorEnded,
+            StoreError::Stale => Self::Stale,
             fault => Self::Store(fault),
         }
     }
 }
 
-impl From<RevokeError> for UsersError {
-    fn from(fault: RevokeError) -> Self {
-        match fault {
-            RevokeError::Store(
-                fault @ (StoreError::NoSuchUser
-                | StoreError::LinkSpent
-                | StoreError::LastAdministrator
-                | StoreError::ActorEnded),
-            ) => fault.into(),
-            fault => Self::Revoke(fault),
+impl From<Unwritten> for UsersError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten.report {
+            Some(_) => Self::Unwritten(Box::new(unwritten)),
+            None => unwritten.fault.into(),
         }
     }
 }

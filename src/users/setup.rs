@@ -9,9 +9,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Users, UsersError};
-use crate::login::{Next, Origin};
-use crate::model::{Action, Actor, Credential, Event, User};
+use super::{Changed, Users, UsersError};
+use crate::login::{Next, Origin, SignInError};
+use crate::model::{Action, Actor, Credential, Event, Outcome, User};
 use crate::secret::{Secret, random_bytes, sha256};
 use crate::store::change::{AddSetupLink, Noted};
 
@@ -39,14 +39,7 @@ impl SetupLink {
 
 impl Users {
     /// A new link; the one before is dead.
-    ///
-    /// # Errors
-    /// [`UsersError`]; so for every verb here.
-    pub async fn renew_setup_link(
-        &self,
-        user: &User,
-        actor: Actor,
-    ) -> Result<SetupLink, UsersError> {
+    pub async fn renew_setup_link(&self, user: &User, actor: Actor) -> Changed<SetupLink> {
         let link = SetupLink::random();
         let change = AddSetupLink {
             user: user.id,
@@ -54,12 +47,17 @@ impl Users {
             expires: self.0.clock.now().plus(LIFETIME),
         };
         let event = Event::about(actor, Action::SetupLinkMade, &user.name);
-        self.0.store.commit(change, event).await?;
-        self.0.login.forgive(user.id);
-        Ok(link)
+        let made = self.commit(change, event).await;
+        made.map_done(|()| {
+            self.0.login.forgive(user.id);
+            link
+        })
     }
 
     /// For whom a link is, while it can be used.
+    ///
+    /// # Errors
+    /// [`UsersError::LinkSpent`], [`UsersError::Store`]
     pub async fn setup_user(&self, token: &str) -> Result<User, UsersError> {
         let link = self.0.store.setup_link(&sha256(token)).await?;
         link.map(|link| link.user).ok_or(UsersError::LinkSpent)
@@ -76,30 +74,38 @@ impl Users {
         }
     }
 
-    /// Spends a link for a password, and goes on as after any right password.
+    /// Spends a link for a password, and goes on as after any right password. That the password is set
+    /// is one thing, and where the sign-in leads to is another.
     pub async fn set_up(
         &self,
         token: &str,
         password: Secret<String>,
         from: &Origin,
-    ) -> Result<Next, UsersError> {
-        let user = self.setup_user(token).await?;
-        self.judge(user.role, &user.name, &password)?;
-        let actor = Actor::User {
-            name: user.name.clone(),
-            address: from.address,
-            credential: Credential::SetupLink {
-                hash: sha256(token),
-            },
+    ) -> Changed<Result<Next, SignInError>> {
+        let judged = async {
+            let user = self.setup_user(token).await?;
+            self.judge(user.role, &user.name, &password)?;
+            let name = user.name.clone();
+            let change = self.hashed(user, &password, Some(sha256(token)), None);
+            Ok((name, change.await?))
         };
-        let event = Event::about(actor, Action::PasswordSet, &user.name).detail("by set-up link");
-        self.set(&user, &password, Some(sha256(token)), None, event)
-            .await?;
-        // Checked once more as at any sign-in: there is one way to be half signed in.
-        Ok(self
-            .0
-            .login
-            .with_password(user.name.as_str(), password, from)
-            .await?)
+        Outcome::after(judged.await, async |(name, change)| {
+            let actor = Actor::User {
+                name: name.clone(),
+                address: from.address,
+                credential: Credential::SetupLink {
+                    hash: sha256(token),
+                },
+            };
+            let event = Event::about(actor, Action::PasswordSet, &name).detail("by set-up link");
+            let set = self.set(Ok(change), event).await;
+            set.then(async |_| {
+                // Checked once more as at any sign-in: there is one way to be half signed in.
+                let login = &self.0.login;
+                login.with_password(name.as_str(), password, from).await
+            })
+            .await
+        })
+        .await
     }
 }

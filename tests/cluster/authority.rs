@@ -199,6 +199,7 @@ async fn make_token(store: &Store, expires: Option<Timestamp>) {
         scopes: vec![Scope::Users],
         expires,
         networks: Vec::new(),
+        replaces: false,
     };
     done(store, token).await;
 }
@@ -265,7 +266,7 @@ async fn raise(store: &Store, user: &User, way: usize) -> Option<Raised> {
     };
     let password = SetPassword {
         user: user.id,
-        remembered: 0,
+        remembered: Some(0),
         phc: Secret::new("$other$".to_owned()),
         link: None,
         as_of: None,
@@ -291,7 +292,7 @@ async fn raise(store: &Store, user: &User, way: usize) -> Option<Raised> {
 async fn opens_nothing_by_name(store: &Store, ada: &User) {
     let set = SetPassword {
         user: ada.id,
-        remembered: 0,
+        remembered: Some(0),
         phc: Secret::new("$by the link$".to_owned()),
         link: Some(LINK),
         as_of: None,

@@ -182,6 +182,7 @@ impl Taken {
                     scopes: vec![Scope::Revoke, Scope::Read],
                     expires: None,
                     networks: Vec::new(),
+                    replaces: false,
                 };
                 self.told(change, |()| String::new()).await
             }
@@ -247,7 +248,7 @@ impl Taken {
         let user = self.user(user).await;
         let change = SetPassword {
             user: user.id,
-            remembered: 2,
+            remembered: Some(2),
             phc: Secret::new(format!("$argon2id$ of {:?}", user.generation)),
             link: link.map(|link| hash("link", link)),
             as_of: stale.then_some(user.generation),

@@ -81,7 +81,7 @@ impl House {
             .id;
         let set = SetPassword {
             user,
-            remembered: 9,
+            remembered: Some(9),
             phc: self.passwords.hash(&secret(PASSWORD)).await.unwrap(),
             link: None,
             as_of: None,

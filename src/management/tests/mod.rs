@@ -441,7 +441,6 @@ async fn whoever_asks_is_told_that_it_is_alive() {
 async fn a_store_that_fails_is_a_revocation_that_is_not_durable() {
     let house = house().await;
     house.add("ada").await;
-    let generation = house.generation("ada").await;
     let name = UserName::parse("ada").unwrap();
     let user = house.store.user(&name).await.unwrap().unwrap();
     house.store.close().await;
@@ -450,13 +449,14 @@ async fn a_store_that_fails_is_a_revocation_that_is_not_durable() {
         crate::model::Action::SessionsEnded,
     );
     let failed = house.management.verbs.revoker.end_user(&user, event).await;
-    let problem = super::revocations::answer(Some(&user), failed).unwrap_err();
+    let failed = failed.map_not_done(crate::users::UsersError::from);
+    let problem = super::revocations::answer(Some(&name), failed).unwrap_err();
     assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body = problem.into_response().into_body().collect().await.unwrap();
     let document: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
     for (field, value) in [
         ("user", json!("ada")),
-        ("generation", json!(generation)),
+        ("generation", json!(user.generation.number())),
         ("sessions_ended", json!(0)),
         ("connections_closed", json!(0)),
         ("durable", json!(false)),

@@ -18,7 +18,7 @@ pub use self::again::{BeginAgain, BeginAnew};
 pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
 pub use self::noted::Noted;
-pub use self::session::{Admitted, EndSession, GRACE, StartSession};
+pub use self::session::{Admitted, EndSession, EndSessionsBegunBy, GRACE, StartSession};
 pub use self::token::{AddToken, AnnounceTokenEnd, RemoveToken, RotateToken};
 pub use self::user::{
     AddSetupLink, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,

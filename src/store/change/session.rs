@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Change, Desk, Proof};
 use crate::clock::Timestamp;
-use crate::model::{Event, SessionRecord, TokenHash};
+use crate::model::{Event, SessionRecord, TokenHash, UserId};
 use crate::store::feed::Subject;
 use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
@@ -43,6 +43,37 @@ pub const GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct EndSession {
     pub token: TokenHash,
+}
+
+/// Ends the sessions of a user, or of everybody, that were begun up to a moment: those that were ended
+/// in memory when the store could not write it. What was begun later lives on.
+#[derive(Debug)]
+pub struct EndSessionsBegunBy {
+    /// `None` for everybody's.
+    pub user: Option<UserId>,
+    pub at: Timestamp,
+}
+
+impl Change for EndSessionsBegunBy {
+    type Outcome = u64;
+
+    async fn apply(self, desk: &mut Desk<'_>) -> Result<u64, StoreError> {
+        let rows: Vec<(Vec<u8>,)> = sql("DELETE FROM sessions
+             WHERE user_id = coalesce($1, user_id) AND created <= $2 RETURNING token")
+        .bind(self.user.map(|user| user.0))
+        .bind(self.at.millis())
+        .all(desk.connection())
+        .await
+        .map_err(failed("ending sessions that were ended in memory"))?;
+        let mut ended = 0;
+        for (token,) in rows {
+            if let Ok(token) = token.try_into() {
+                desk.tell(&Subject::Session(TokenHash(token))).await?;
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
 }
 
 impl Change for StartSession {

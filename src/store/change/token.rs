@@ -8,7 +8,7 @@ use crate::model::Scope;
 use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
-/// Adds a management token. [`StoreError::TokenNameTaken`] if the name exists.
+/// Adds a management token. [`StoreError::TokenNameTaken`] if the name exists and is not replaced.
 #[derive(Debug)]
 pub struct AddToken {
     pub name: String,
@@ -18,6 +18,8 @@ pub struct AddToken {
     pub expires: Option<Timestamp>,
     /// From where it may be used; from anywhere when there are none.
     pub networks: Vec<IpNet>,
+    /// Puts it in the place of one of this name, whose secret was never shown.
+    pub replaces: bool,
 }
 
 /// Gives a management token a new secret. The one before stays good until `former_ends`, or its own end
@@ -51,10 +53,19 @@ impl Change for AddToken {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let networks: Vec<String> = self.networks.iter().map(IpNet::to_string).collect();
-        let added = sql(
-            "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING",
-        )
+        let added = sql(match self.replaces {
+            true => {
+                "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
+                 VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes,
+                     expires = excluded.expires, created = excluded.created,
+                     networks = excluded.networks"
+            }
+            false => {
+                "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING"
+            }
+        })
         .bind(self.name)
         .bind(self.hash.as_slice())
         .bind(scopes.join(" "))

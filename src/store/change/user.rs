@@ -40,8 +40,9 @@ pub struct AddSetupLink {
 #[derive(Debug)]
 pub struct SetPassword {
     pub user: UserId,
-    /// How many passwords before this one are remembered.
-    pub remembered: usize,
+    /// How many passwords before this one are remembered; `None` when it is the current one that is set
+    /// again, which is none before it.
+    pub remembered: Option<usize>,
     /// Argon2id, as a PHC string.
     pub phc: Secret<String>,
     /// The hash of a one-time link that must be alive and is spent by this:
@@ -189,7 +190,9 @@ impl Change for SetPassword {
             .run(desk.connection())
             .await
             .map_err(failed(doing))?;
-        remember(desk, self.user, self.remembered).await?;
+        if let Some(most) = self.remembered {
+            remember(desk, self.user, most).await?;
+        }
         let written = sql(
             "UPDATE users SET password = $2 WHERE id = $1 AND generation = coalesce($3, generation)",
         )
