@@ -127,6 +127,16 @@ pub fn bind(
     Ok(listeners)
 }
 
+/// Whether an address can be listened on now; nothing listens there afterwards.
+///
+/// # Errors
+/// As [`bind`].
+pub fn can_bind(address: SocketAddr) -> Result<(), ListenError> {
+    bound(address, false)
+        .map(drop)
+        .map_err(|error| explain(address, error))
+}
+
 fn listening(address: SocketAddr) -> Result<TcpListener, Errno> {
     let socket = bound(address, true)?;
     rustix::net::listen(&socket, BACKLOG)?;

@@ -52,7 +52,7 @@ pub use crowd::Crowd;
 pub use fault::HeadFault;
 pub use handed::Handed;
 pub use lease::Lease;
-pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group};
+pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group, can_bind};
 pub use received::Received;
 
 use crate::config::{ProxyProtocol, TrustedProxies};

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -42,6 +43,17 @@ pub enum TlsError {
          and with development = true a missing one is made, for trying things out"
     )]
     Missing(PathBuf),
+    /// The same, where only the management listener needs it.
+    #[error(
+        "there is no certificate: {path} does not exist, and the management API at {listen} speaks HTTPS; \
+         name a pair in [tls], or say [management] listen = \"\" to have the socket alone"
+    )]
+    MissingForPrograms {
+        /// The file.
+        path: PathBuf,
+        /// Where the API listens.
+        listen: SocketAddr,
+    },
     /// A private key that cannot be used.
     #[error("the private key in {path} cannot be used: {source}")]
     Key {

@@ -13,6 +13,8 @@ use super::written::Section;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Management {
     pub listen: Option<SocketAddr>,
+    /// It is another one than the default, so that somebody means to use it.
+    pub is_asked_for: bool,
     /// The authorities whose certificate a program has to show there, beside its token.
     pub client_ca: Option<PathBuf>,
 }
@@ -53,7 +55,12 @@ impl Management {
             "" => Ok(None),
             text => value::path(text).map(Some),
         });
+        let is_asked_for = listen != default;
         section.finish(report);
-        Self { listen, client_ca }
+        Self {
+            listen,
+            is_asked_for,
+            client_ca,
+        }
     }
 }

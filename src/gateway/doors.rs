@@ -33,7 +33,8 @@ pub(super) struct Doors {
 /// What the listeners of all workers share.
 #[derive(Clone)]
 pub(super) struct Entry {
-    pub(super) tls: Arc<ServerConfig>,
+    /// `None` where there is no listener with TLS.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) proxies: Arc<TrustedProxies>,
     pub(super) crowd: Crowd,
     pub(super) tasks: Shutdown,
@@ -72,29 +73,37 @@ impl Doors {
     pub(super) fn serve(self, door: &Door, entry: &Entry) {
         let redirect = RedirectDoor(door.house.clone());
         for listener in self.https {
-            let entrance = entry.entrance(door.clone(), true, Guests::Everyone);
+            // Never in the clear what is meant for TLS.
+            let Some(tls) = &entry.tls else {
+                tracing::error!("a listener with TLS has no certificate and is not served");
+                continue;
+            };
+            let entrance = Entrance {
+                tls: Some(tls.clone()),
+                ..entry.entrance(door.clone(), Guests::Everyone)
+            };
             entry.spawn(accept::serve(listener, entrance));
         }
         for listener in self.plain {
-            let entrance = entry.entrance(door.clone(), false, Guests::ProxiesOnly);
+            let entrance = entry.entrance(door.clone(), Guests::ProxiesOnly);
             entry.spawn(accept::serve(listener, entrance));
         }
         for listener in self.plain_unix {
-            let entrance = entry.entrance(door.clone(), false, Guests::ProxiesOnly);
+            let entrance = entry.entrance(door.clone(), Guests::ProxiesOnly);
             entry.spawn(accept::serve_unix(listener, entrance));
         }
         for listener in self.redirect {
-            let entrance = entry.entrance(redirect.clone(), false, Guests::Everyone);
+            let entrance = entry.entrance(redirect.clone(), Guests::Everyone);
             entry.spawn(accept::serve(listener, entrance));
         }
     }
 }
 
 impl Entry {
-    fn entrance<H: Handler>(&self, handler: H, over_tls: bool, guests: Guests) -> Entrance<H> {
+    fn entrance<H: Handler>(&self, handler: H, guests: Guests) -> Entrance<H> {
         Entrance {
             handler,
-            tls: over_tls.then(|| self.tls.clone()),
+            tls: None,
             proxies: self.proxies.clone(),
             guests,
             crowd: self.crowd.clone(),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::start::hosts;
+use super::certificates::{Needed, hosts, needed};
 use crate::accept::certificate::{self, Certified};
+use crate::accept::{self, ListenError};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, Tls};
+use crate::config::{Config, PlainListener, Tls};
 use crate::proxy::Panels;
+use crate::tls::pem;
 
 /// What came of trying one thing out.
 #[derive(Debug)]
@@ -31,10 +33,29 @@ pub enum Grade {
 /// Authorities renew a certificate earlier than this; whose is still the old one has forgotten it.
 pub(super) const SOON: Duration = Duration::from_secs(21 * 24 * 60 * 60);
 
-/// Loads the certificate, and asks every panel for a page. Changes nothing.
-pub async fn inspect(config: &Config) -> Vec<Finding> {
+/// Looks at the certificate that the listeners need. Changes nothing, and opens no connection.
+pub fn inspect_files(config: &Config) -> Vec<Finding> {
+    let needed = needed(config);
+    let now = Clock::system().wall();
+    let mut findings = Vec::new();
+    if needed != Needed::Nobody {
+        findings.push(of_certificate(config, now));
+    }
+    if let (Some(authorities), true) = (&config.management.client_ca, needed != Needed::Nobody)
+        && let Err(fault) = pem::certificates(authorities)
+    {
+        let words = format!("client_ca: {fault}");
+        findings.push(Finding::new("management certificate", Grade::Failed, words));
+    }
+    findings
+}
+
+/// Tries out what the configuration names: certificates, listeners and panels. `is_running` says that a
+/// gateway has the listeners already. Changes nothing.
+pub async fn inspect(config: &Config, is_running: bool) -> Vec<Finding> {
     let clock = Clock::system();
-    let mut findings = vec![of_certificate(config, clock.wall())];
+    let mut findings = inspect_files(config);
+    findings.extend(of_listeners(config, is_running));
     match Panels::new(&config.panels, &clock) {
         Err(fault) => findings.push(Finding::new("panels", Grade::Failed, fault.to_string())),
         Ok(panels) => {
@@ -64,6 +85,32 @@ impl Finding {
             words: words.into(),
         }
     }
+}
+
+/// Whether each listener can be had.
+fn of_listeners(config: &Config, is_running: bool) -> Vec<Finding> {
+    let gateway = &config.gateway;
+    let plain = gateway.listen_plain.iter().filter_map(|plain| match plain {
+        PlainListener::Tcp(address) => Some(*address),
+        PlainListener::Unix(_) => None,
+    });
+    let people = gateway.listen.iter().chain(&gateway.redirect_http).copied();
+    let programs = config
+        .management
+        .listen
+        .filter(|_| needed(config) != Needed::Nobody);
+    let all = people.chain(plain).chain(programs);
+    let tried = all.map(|address| {
+        let about = format!("listener {address}");
+        match accept::can_bind(address) {
+            Ok(()) => Finding::new(about, Grade::Ok, "nobody listens there yet"),
+            Err(ListenError::Taken(_)) if is_running => {
+                Finding::new(about, Grade::Ok, "the gateway that runs listens there")
+            }
+            Err(fault) => Finding::new(about, Grade::Failed, fault.to_string()),
+        }
+    });
+    tried.collect()
 }
 
 fn of_certificate(config: &Config, now: Timestamp) -> Finding {

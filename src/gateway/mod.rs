@@ -5,6 +5,7 @@
 //! control runtime, so that a hundred sign-ins never delay a forwarded request. What they share is
 //! the session table. This is the only file that knows all rooms.
 
+mod certificates;
 mod doors;
 mod ending;
 mod front;
@@ -27,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinError;
 
 use self::front::Front;
-pub use self::inspection::{Finding, Grade, inspect};
+pub use self::inspection::{Finding, Grade, inspect, inspect_files};
 use self::refused_heads::RefusedHeads;
 pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};

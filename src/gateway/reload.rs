@@ -32,7 +32,8 @@ pub(super) struct Reload {
     pub(super) live: Live,
     pub(super) sessions: Sessions,
     pub(super) revoker: Revoker,
-    pub(super) certificates: Arc<Certificates>,
+    /// `None` where no listener needs one.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) house: Arc<House>,
     pub(super) tasks: Shutdown,
 }
@@ -159,8 +160,14 @@ impl Reload {
     }
 
     fn take_up_certificates(&self, is_asked: bool) {
-        match self.certificates.reload() {
-            Ok(true) => tracing::info!("the certificate has changed"),
+        let Some(certificates) = &self.certificates else {
+            return;
+        };
+        match certificates.reload() {
+            Ok(true) => {
+                tracing::info!("the certificate has changed");
+                super::certificates::warn_of_end(certificates, &self.house.clock);
+            }
             Ok(false) if is_asked => tracing::info!("the certificate is the same as before"),
             Ok(false) => {}
             Err(fault) => tracing::error!(%fault, "the certificate stays as it was"),

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
 
+use super::certificates;
 use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
 use super::front::Front;
@@ -20,14 +21,13 @@ use super::reload::Reload;
 use super::rooms::{Purpose, Rooms};
 use super::supervisor::{self, State};
 use super::{Door, House};
-use crate::accept::tls::{Certificates, TlsError, ensure_development_pair};
+use crate::accept::tls::TlsError;
 use crate::accept::{
     self, Clocks, Connection, Crowd, Entrance, Guests, Handed, Handler, HeadFault, ListenError,
     Received,
 };
-use crate::clock::Clock;
 use crate::cluster::{Cluster, Standing};
-use crate::config::{Config, PanelHost};
+use crate::config::Config;
 use crate::credentials::password::PasswordError;
 use crate::login;
 use crate::management::{LookAtPanels, Management};
@@ -135,12 +135,11 @@ async fn serve(
     let mut signals = Signals::listen();
     let tasks = Shutdown::new();
     let rooms = open_rooms(&config, &tasks).await?;
-    let certificates = certificates(&config, &rooms.clock)?;
-    let (tls, tls_for_programs) = handshakes(&config, &certificates)?;
+    let handshakes = certificates::prepare(&config, &rooms.clock)?;
     let front = Front::new(&config, &rooms.sessions, &rooms.clock, &rooms.metrics)?;
     front.panels.watch(&tasks);
     let entry = Entry {
-        tls,
+        tls: handshakes.people.clone(),
         proxies: Arc::new(config.gateway.proxies.clone()),
         crowd: doors::crowd(&config.gateway),
         tasks: tasks.clone(),
@@ -151,7 +150,8 @@ async fn serve(
     telemetry::count_panics(&rooms.metrics);
     let house = Arc::new(House::new(&rooms, front, access, (&tasks, &open.leaving)));
     watch(&rooms, &entry.crowd, &house);
-    open_office(&house, &rooms, tls_for_programs, &open, &mut handed)?;
+    let programs = handshakes.programs.clone();
+    open_office(&house, &rooms, programs, &open, &mut handed)?;
     handed.are_all_taken()?;
     let workers = employ(doors, &config, &house, &entry)?;
     let reload = Reload {
@@ -159,11 +159,12 @@ async fn serve(
         live: rooms.live.clone(),
         sessions: rooms.sessions.clone(),
         revoker: rooms.revoker.clone(),
-        certificates,
+        certificates: handshakes.certificates.clone(),
         house,
         tasks: tasks.clone(),
     };
     tasks.spawn(reload.keep_watch());
+    handshakes.are_watched(&rooms.metrics, &rooms.clock, &tasks);
     keep_house(&rooms, &tasks);
     tracing::info!(address = %config.gateway.external_url, sessions = rooms.sessions.count(), "serving");
     ready();
@@ -414,7 +415,7 @@ struct Opening {
 fn open_office(
     house: &Arc<House>,
     rooms: &Rooms,
-    tls: Arc<ServerConfig>,
+    tls: Option<Arc<ServerConfig>>,
     open: &Opening,
     handed: &mut Handed,
 ) -> Result<(), GatewayError> {
@@ -432,7 +433,7 @@ fn open_office(
     house.tasks.spawn(watching);
     let entrance = Entrance {
         handler: office,
-        tls: Some(tls),
+        tls,
         // Programs speak for themselves.
         proxies: Arc::default(),
         guests: Guests::Everyone,
@@ -444,7 +445,12 @@ fn open_office(
         &rooms.config.gateway.data_dir.join("management.sock"),
         handed,
     )?;
-    let addresses: Vec<_> = rooms.config.management.listen.into_iter().collect();
+    // Without TLS a token would travel in clear text.
+    let listen = rooms.config.management.listen;
+    let addresses: Vec<_> = listen
+        .filter(|_| entrance.tls.is_some())
+        .into_iter()
+        .collect();
     for listener in accept::bind(&addresses, 1, handed)?.into_iter().flatten() {
         open.office.spawn(accept::serve(listener, entrance.clone()));
     }
@@ -460,40 +466,4 @@ fn open_office(
 /// Nobody trusts a development certificate for good, and a host is not to be closed by one.
 fn over_tls_alone(config: &Config) -> bool {
     config.gateway.hsts && !config.tls.development
-}
-
-/// Every host that the gateway is asked for by name.
-pub(super) fn hosts(config: &Config) -> Vec<&str> {
-    let named = config.panels.iter().filter_map(|panel| match &panel.host {
-        PanelHost::Named(name) => Some(name.as_str()),
-        PanelHost::External | PanelHost::Any => None,
-    });
-    let external = config.gateway.external_url.host();
-    let portal = config.gateway.portal_host.as_deref();
-    std::iter::once(external)
-        .chain(portal)
-        .chain(named)
-        .collect()
-}
-
-/// TLS for people, and for programs.
-fn handshakes(
-    config: &Config,
-    certificates: &Arc<Certificates>,
-) -> Result<(Arc<ServerConfig>, Arc<ServerConfig>), TlsError> {
-    let tls = certificates.server_config()?;
-    let tls_for_programs = match &config.management.client_ca {
-        Some(authorities) => certificates.server_config_for(authorities)?,
-        None => tls.clone(),
-    };
-    Ok((tls, tls_for_programs))
-}
-
-/// The gateway's certificate; for development it is made where it is missing.
-fn certificates(config: &Config, clock: &Clock) -> Result<Arc<Certificates>, TlsError> {
-    let tls = &config.tls;
-    if tls.development {
-        ensure_development_pair(&tls.certificate, &tls.key, &hosts(config), clock.wall())?;
-    }
-    Certificates::load(&tls.certificate, &tls.key)
 }

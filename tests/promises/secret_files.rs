@@ -215,7 +215,10 @@ async fn a_url_in_a_file_is_held_to_the_same_rule() {
     )
     .unwrap();
     gateway.rewrite("[storage]", &format!("[storage]\nurl = \"file:{place}\""));
-    shell(&format!("chown 0:0 {place}; chmod 644 {place}"));
+    let secrets = gateway.folder().join("secrets").display().to_string();
+    shell(&format!(
+        "chown {USER} {secrets}/*; chown 0:0 {place}; chmod 644 {place}"
+    ));
     let script = as_its_user("true", "--clear-groups");
     let run = |arguments: &[&str]| {
         let mut command = Command::new("bash");

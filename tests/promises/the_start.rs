@@ -19,7 +19,7 @@ fn config(folder: &Path, port: u16) -> String {
     format!(
         "[gateway]\nlisten = [\"127.0.0.1:{port}\"]\nexternal_url = \"https://localhost:{port}\"\n\
          data_dir = \"{path}/data\"\n[tls]\ncertificate = \"{path}/g.pem\"\nkey = \"{path}/g.key\"\n\
-         development = true\n[management]\nlisten = \"\"\n[[panel]]\nupstream = \"http://127.0.0.1:1\"\n"
+         development = true\n[management]\nlisten = \"\"\n[[panel]]\nupstream = \"unix:panel.sock\"\n"
     )
 }
 
