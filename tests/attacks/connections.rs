@@ -22,6 +22,7 @@ struct Rogue {
     asked: Arc<Mutex<HashMap<String, usize>>>,
 }
 
+const EARLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const FORGED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
 
 impl Rogue {
@@ -102,9 +103,15 @@ impl Rogue {
                 return std::future::pending().await;
             }
             "early-stall" => {
-                let early = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                stream.write_all(early).await.ok()?;
+                stream.write_all(EARLY).await.ok()?;
                 return std::future::pending().await;
+            }
+            "early-crawl" => {
+                stream.write_all(EARLY).await.ok()?;
+                loop {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    stream.read_u8().await.ok()?;
+                }
             }
             _ => {
                 let text = format!(
@@ -247,12 +254,11 @@ async fn an_upload_that_outlives_its_answer_is_counted_and_ends() {
     let rogue = Rogue::start().await;
     let gateway = rogue.guarded_by("answer_timeout = \"3s\"").await;
     let mut wires = Vec::new();
-    for _ in 0..8 {
+    for panel in ["early-stall", "early-crawl"].repeat(4) {
         let mut wire = gateway.connect().await;
-        wire.send(
-            "POST /open/early-stall HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n",
-        )
-        .await;
+        let head = format!("POST /open/{panel} HTTP/1.1\r\nHost: localhost\r\n");
+        wire.send(format!("{head}Content-Length: 1000000000\r\n\r\n"))
+            .await;
         wire.send(vec![b'a'; 100_000]).await;
         assert_eq!(wire.answer().await.status, 200);
         // More than fits between a client and a panel that does not read.

@@ -23,6 +23,7 @@ mod journey;
 mod leaving;
 mod next;
 mod people;
+mod the_panels_answer;
 mod the_panels_script;
 mod two_devices;
 mod user;

@@ -63,7 +63,7 @@ async fn gateway(panel: &Panel, lines: &str, sections: &str, keys: &str) -> Gate
 }
 
 /// Gives a browser the session of a person who signed in elsewhere.
-async fn signs_in(browser: &Browser, person: &Person, origin: &str) {
+pub(crate) async fn signs_in(browser: &Browser, person: &Person, origin: &str) {
     let cookie = json!({
         "name": "__Host-Http-portcullis", "value": person.token(), "url": format!("{origin}/"),
         "path": "/", "secure": true, "httpOnly": true, "sameSite": "Lax",

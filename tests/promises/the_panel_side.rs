@@ -158,6 +158,22 @@ async fn a_connection_that_the_panel_closed_is_no_failure_and_no_write_is_repeat
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_has_no_length_in_either_protocol() {
+    let (panel, _gateway, ada) = scene().await;
+    let answer = "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\nX-Kept: 1\r\n\r\n";
+    let seen = oddly(&panel, &ada, answer).await;
+    assert_eq!((seen.status, seen.header("content-length")), (204, None));
+    let cookie = ada.cookie();
+    let (name, value) = cookie.split_once(": ").unwrap();
+    let wire = ada.connect_http2().await;
+    let fields = [(name.to_lowercase(), value.to_owned())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(a, b)| (&**a, &**b)).collect();
+    let seen = wire.get("/odd/x", &fields).await.unwrap();
+    assert_eq!((seen.status, seen.header("content-length")), (204, None));
+    assert_eq!(seen.header("x-kept"), Some("1"));
+}
+
+#[tokio::test]
 async fn a_declined_websocket_is_an_answer_and_what_follows_is_judged() {
     let (panel, _gateway, ada) = scene().await;
     let cookie = ada.cookie();

@@ -217,36 +217,32 @@ impl Outgoing {
         self.is_read && self.is_written() && !self.needs_flush
     }
 
-    /// Writes on, and says whether it got any further; ready when all of it has been sent.
+    /// Writes on, and says how many bytes went out; ready when all of it has been sent.
     pub(super) fn poll_send(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
-    ) -> (bool, Poll<Result<(), SendFault>>) {
-        let mut has_moved = false;
-        let polled = self.poll_on(stream, cx, &mut has_moved);
-        (has_moved, polled)
+    ) -> (usize, Poll<Result<(), SendFault>>) {
+        let mut written = 0;
+        let polled = self.poll_on(stream, cx, &mut written);
+        (written, polled)
     }
 
     fn poll_on(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
-        has_moved: &mut bool,
+        written: &mut usize,
     ) -> Poll<Result<(), SendFault>> {
         loop {
             // First, so that a head and the first of its body go out together.
             let waits = match self.poll_body(cx) {
-                Poll::Ready(Ok(has_more)) => {
-                    *has_moved |= has_more;
-                    false
-                }
+                Poll::Ready(Ok(())) => false,
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(SendFault::Client(fault))),
                 Poll::Pending => true,
             };
             if !self.is_written() {
-                let count = ready!(self.poll_write(stream, cx)).map_err(|_| SendFault::Panel)?;
-                *has_moved |= count > 0;
+                *written += ready!(self.poll_write(stream, cx)).map_err(|_| SendFault::Panel)?;
                 continue;
             }
             if self.needs_flush {
@@ -262,11 +258,11 @@ impl Outgoing {
         }
     }
 
-    /// Takes more of the body into the queue, if there is room; whether there was more.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ClientFault>> {
+    /// Takes more of the body into the queue, if there is room.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientFault>> {
         let [_, line, data, end] = &mut self.queue;
         if self.is_read || !(line.is_empty() && data.is_empty() && end.is_empty()) {
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(Ok(()));
         }
         self.waits_for_client = true;
         let more = ready!(self.body.poll_data(cx)).transpose()?;
@@ -293,7 +289,7 @@ impl Outgoing {
                 self.is_read = true;
             }
         }
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok(()))
     }
 
     fn is_written(&self) -> bool {

@@ -29,6 +29,9 @@ const HEAD_LIMIT: usize = 128 * 1024;
 /// Bytes of interim answers before the head.
 const INTERIM_LIMIT: usize = 512 * 1024;
 
+/// What a panel takes of a request at the least, in bytes a second.
+const LEAST_TAKEN: u64 = 1024;
+
 /// What is read at once, in bytes: a page mostly fits into the first, a download gets the last.
 const FIRST_READ: usize = 8 * 1024;
 const LONGEST_READ: usize = 64 * 1024;
@@ -56,6 +59,8 @@ pub(in crate::proxy) struct RoundTrip {
     scanned: usize,
     /// Bytes of interim answers so far.
     interim: usize,
+    /// Bytes of the request that the panel took since the clock was set.
+    taken: u64,
     next_read: usize,
     receiving: Receiving,
     /// Something of an answer has come, if only a `100`.
@@ -126,6 +131,7 @@ impl RoundTrip {
             read: BytesMut::new(),
             scanned: 0,
             interim: 0,
+            taken: 0,
             next_read: FIRST_READ,
             receiving: Receiving::Head,
             is_answered: false,
@@ -147,8 +153,8 @@ impl RoundTrip {
     /// Sends the request and reads the head of its answer.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Parts, UpstreamError>> {
         if self.is_sending() {
-            let has_moved = self.poll_request(cx)?;
-            self.wind(has_moved);
+            let written = self.poll_request(cx)?;
+            self.wind(written);
         }
         loop {
             match self.poll_read(cx) {
@@ -171,27 +177,32 @@ impl RoundTrip {
         }
     }
 
-    /// Sets the clock after a step of sending; it stands still while the client is waited for, who has
-    /// a clock of his own.
-    fn wind(&mut self, has_moved: bool) {
+    /// Sets the clock after a step of sending: within `patience` the panel takes as much as is due in
+    /// that time. It stands still while the client is waited for, who has a clock of his own, and begins
+    /// again at the end of the request.
+    fn wind(&mut self, written: usize) {
+        self.taken = self.taken.saturating_add(written as u64);
+        let is_enough = self.taken >= self.patience.as_secs().saturating_mul(LEAST_TAKEN);
+        let is_sent = !self.is_sending();
         let alarm = &mut self.connection.alarm;
         if self.outgoing.waits_for_client() {
             alarm.clear();
-        } else if has_moved || !alarm.is_set() {
+        } else if is_sent || is_enough || !alarm.is_set() {
             alarm.set(self.patience);
+            self.taken = 0;
         }
     }
 
-    /// Writes what can be written; whether that was anything. A panel that reads no more may still
+    /// Writes what can be written, and says how much that was. A panel that reads no more may still
     /// answer, so only the client's faults are told.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<bool, UpstreamError> {
-        let (has_moved, polled) = self.outgoing.poll_send(&mut self.connection.stream, cx);
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Result<usize, UpstreamError> {
+        let (written, polled) = self.outgoing.poll_send(&mut self.connection.stream, cx);
         match polled {
             Poll::Ready(Err(SendFault::Client(fault))) => return Err(UpstreamError::Client(fault)),
             Poll::Ready(Err(SendFault::Panel)) => (self.is_refused, self.is_last) = (true, true),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        Ok(has_moved)
+        Ok(written)
     }
 
     fn closed(&self, fault: Option<io::Error>) -> UpstreamError {
@@ -328,13 +339,13 @@ impl RoundTrip {
     /// Ready when the request has been sent, or can't be: the client or the panel broke off, or stood
     /// still for too long.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Ok(has_moved) = self.poll_request(cx) else {
+        let Ok(written) = self.poll_request(cx) else {
             return Poll::Ready(());
         };
         if !self.is_sending() {
             return Poll::Ready(());
         }
-        self.wind(has_moved);
+        self.wind(written);
         self.connection.alarm.poll_passed(cx)
     }
 
