@@ -11,19 +11,21 @@ use super::trial::{PLAIN, Trial};
 /// More than fit into what the tables have left.
 const MOST: usize = 3000;
 
-/// Ends her sessions until that is refused; how often it was told as done.
+/// Ends her sessions until that can't be written; how often it was told to be on disk. A node that is late to
+/// confirm makes it a 503 as well, which says that it is durable and not in force everywhere.
 async fn until_refused(trial: &mut Trial) -> usize {
     for round in 0..MOST {
         let node = round % 3;
         let ended = trial.cluster.end_sessions(node, &trial.bearer, "eve").await;
         if ended.answer.status != 200 {
-            assert_eq!(ended.answer.status, 503, "{}", ended.answer.text());
-            assert_ne!(
-                ended.answer.json()["durable"],
-                true,
-                "{}",
-                ended.answer.text()
-            );
+            let text = ended.answer.text();
+            assert_eq!(ended.answer.status, 503, "{text}");
+            let told = ended.answer.json();
+            if told["durable"] == true {
+                assert_ne!(told["nodes_unreached"], 0, "{text}");
+                continue;
+            }
+            assert_eq!(told["durable"], false, "{text}");
             println!(
                 "cluster: a full disk: {round} revocations fitted; refused after {:?}",
                 ended.took
@@ -40,7 +42,9 @@ fn is_kept(trial: &Trial, done: usize) {
     let audit = trial.cluster.nodes[0].audit();
     let kept = audit
         .iter()
-        .filter(|entry| entry["action"] == "sessions-ended" && entry["subject"] == "eve");
+        .filter(|entry| entry["action"] == "sessions-ended" && entry["subject"] == "eve")
+        // What the gateway writes later of what it has ended in memory.
+        .filter(|entry| entry["actor"] != "gateway");
     let kept = kept.count();
     assert!(kept == done || kept == done + 1, "{kept} of {done}");
 }

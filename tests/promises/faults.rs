@@ -30,11 +30,12 @@ async fn ended(person: &mut Person) -> bool {
 }
 
 #[tokio::test]
-async fn a_full_disk_ends_nothing_halfway_and_says_so() {
+async fn on_a_full_disk_sessions_end_in_memory_and_the_answer_says_so() {
     let panel = Panel::start().await;
     let mut gateway = Gateway::in_front_of(&panel).await;
     let mut ada = gateway.person("ada", "operator").await;
-    let token = gateway.token("revoke");
+    let mut bob = gateway.person("bob", "operator").await;
+    let token = gateway.token("revoke,read");
     gateway.stop().await;
     gateway.start_by(&on_a_disk(&gateway, "rw")).await;
     let filler = gateway.within("filler");
@@ -44,6 +45,23 @@ async fn a_full_disk_ends_nothing_halfway_and_says_so() {
     assert_eq!(refused.status, 503, "{}", refused.text());
     let problem = refused.json();
     assert_eq!(problem["durable"], false, "{problem}");
+    assert_eq!(problem["user"], "ada", "{problem}");
+    assert_eq!(problem["sessions_ended"], 1, "{problem}");
+    assert_eq!(problem["nodes"], 1, "{problem}");
+    assert_eq!(problem["nodes_unreached"], 0, "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    for words in ["the disk is full", "Nothing was written", "restart"] {
+        assert!(detail.contains(words), "{words}: {detail}");
+    }
+    assert!(ended(&mut ada).await, "ended in memory");
+    // A person who signs out is signed out in this browser, and is told what is not certain.
+    let left = bob.submit("/.portcullis/account", "/.portcullis/logout", &[]);
+    let left = left.await;
+    assert_eq!(left.status, 503, "{}", left.text());
+    for words in ["This browser is signed out", "the disk is full"] {
+        assert!(left.text().contains(words), "{words}: {}", left.text());
+    }
+    assert!(!bob.is_signed_in(), "the cookie is forgotten");
     let reference = problem["reference"].as_str().unwrap();
     assert!(gateway.log().contains(reference), "{}", gateway.log());
     let mut again = ada.elsewhere();
@@ -60,6 +78,19 @@ async fn a_full_disk_ends_nothing_halfway_and_says_so() {
     assert_eq!(done.status, 200, "{}", done.text());
     assert_eq!(done.json()["durable"], true);
     assert!(ended(&mut ada).await, "there is room again");
+    // What was ended in memory is written by the gateway itself, once it can be.
+    eventually("his session to be ended on the disk", async || {
+        let list = gateway
+            .call(&token, "GET", "/v1/audit?limit=1000", "")
+            .await;
+        let list = list.json();
+        let mut owed = list
+            .as_array()?
+            .iter()
+            .filter(|entry| entry["subject"] == "bob" && entry["action"] == "session-ended");
+        owed.any(|entry| entry["actor"] == "gateway").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
