@@ -11,6 +11,7 @@
 use std::hint::black_box;
 
 use http::Method;
+use portcullis::config::PathReading;
 use portcullis::gate::{Path, Target, rules};
 use portcullis::model::{Generation, UserId};
 use portcullis::session::Token;
@@ -63,7 +64,7 @@ fn requirement() {
         for rules_there in [0, 10] {
             let rules = sample::rules(rules_there);
             count(&format!("rules/{name}/{rules_there}"), || {
-                rules::requirement(black_box(&rules), &Method::GET, &path)
+                rules::requirement(black_box(&rules), PathReading::Folded, &Method::GET, &path)
             });
         }
     }

@@ -14,6 +14,7 @@ use std::thread;
 
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::Method;
+use portcullis::config::PathReading;
 use portcullis::gate::{Path, Target, rules};
 use portcullis::model::{Generation, SessionRecord, UserId};
 use portcullis::session::{Sessions, Token};
@@ -55,7 +56,9 @@ fn requirement(criterion: &mut Criterion) {
         for count in [0, 10] {
             let rules = sample::rules(count);
             group.bench_function(BenchmarkId::new(name, count), |bencher| {
-                bencher.iter(|| rules::requirement(black_box(&rules), &Method::GET, &path));
+                bencher.iter(|| {
+                    rules::requirement(black_box(&rules), PathReading::Folded, &Method::GET, &path)
+                });
             });
         }
     }

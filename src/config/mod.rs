@@ -35,7 +35,7 @@ pub use host::{ExternalUrl, PanelHost, PinnedCertificate, Upstream};
 pub use live::Live;
 pub use log::Log;
 pub use management::Management;
-pub use panel::{IdentityHeaders, Panel};
+pub use panel::{IdentityHeaders, Panel, PathReading};
 pub use proxies::{ProxyProtocol, TrustedProxies, network as parse_network};
 pub use risk::Risk;
 pub use rule::{Allow, Rule};

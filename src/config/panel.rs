@@ -37,6 +37,31 @@ pub struct Panel {
     pub identity: IdentityHeaders,
     /// First match wins; without a match any signed-in user may pass.
     pub rules: Vec<Rule>,
+    /// How the panel reads paths, as far as rules ask.
+    pub path_reading: PathReading,
+}
+
+/// How a panel reads paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PathReading {
+    /// In any way that is known of some program: without letter case, width and accents, decoded more
+    /// than once, without extension, parameters and dots at an end.
+    #[default]
+    Folded,
+    /// Letter case counts, nothing is cut off but parameters, and what is decoded is decoded once.
+    Exact,
+}
+
+impl PathReading {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "folded" => Ok(Self::Folded),
+            "exact" => Ok(Self::Exact),
+            other => Err(format!(
+                "{other:?} is not possible; \"folded\" and \"exact\" are"
+            )),
+        }
+    }
 }
 
 /// Under which names the panel is told who it is. `None`: it is not told.
@@ -154,8 +179,10 @@ impl Panel {
         let bounds = Bounds::understand(&mut section, report);
         let identity = section.section("identity", report);
         let identity = IdentityHeaders::understand(identity, report);
+        let folded = PathReading::default();
+        let path_reading = section.parsed("path_reading", folded, report, PathReading::parse);
         let rules = section.sections("rule", "panel.rule", report);
-        let rules = rule::understand_all(rules, report);
+        let rules = rule::understand_all(rules, path_reading, report);
         section.not_built(
             "password_change",
             "leave it out, and have the panel call password-changed",
@@ -174,6 +201,7 @@ impl Panel {
             bounds,
             identity,
             rules,
+            path_reading,
         })
     }
 }

@@ -6,12 +6,14 @@ use http::Method;
 use toml::de::DeValue;
 
 use super::fault::{Report, Span};
+use super::panel::PathReading;
 use super::risk::Risk;
 use super::schema::Asked;
 use super::value;
 use super::written::{Section, list_of, nearest, wrong_type};
 use crate::model::Role;
-use crate::wire::FORWARDED_METHODS;
+use crate::wire::fold::folded;
+use crate::wire::{OPEN_METHODS, is_never_forwarded};
 
 /// Who may reach the paths that begin with `path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,11 @@ pub enum Allow {
 }
 
 /// The rules of a panel, in their order.
-pub(super) fn understand_all(sections: Vec<Section<'_>>, report: &mut Report<'_>) -> Vec<Rule> {
+pub(super) fn understand_all(
+    sections: Vec<Section<'_>>,
+    reading: PathReading,
+    report: &mut Report<'_>,
+) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for section in sections {
         let span = section.span_of("path");
@@ -53,9 +59,45 @@ pub(super) fn understand_all(sections: Vec<Section<'_>>, report: &mut Report<'_>
                 ),
             );
         }
+        if reading == PathReading::Folded {
+            report_twins(&rules, &rule, &span, report);
+        }
         rules.push(rule);
     }
     rules
+}
+
+/// Two rules for paths that a panel may take for one are asked both, whichever stands first.
+fn report_twins(rules: &[Rule], rule: &Rule, span: &Span, report: &mut Report<'_>) {
+    for twin in rules.iter().filter(|earlier| earlier.is_twin_of(rule)) {
+        let text = format!(
+            "path: {:?} and {:?} of the rule above it are one to a panel that takes no notice of letter \
+             case, width or accents",
+            rule.path, twin.path
+        );
+        if twin.allow == Allow::Anyone || rule.allow == Allow::Anyone {
+            report.warn(
+                span,
+                format!("{text}, and one of them is open to anyone; remove one"),
+            );
+        } else if Role::ALL
+            .iter()
+            .any(|role| twin.lets_in(*role) && rule.lets_in(*role))
+        {
+            report.warn(
+                span,
+                format!("{text}, so both are asked; remove one, or say path_reading = \"exact\""),
+            );
+        } else {
+            report.fault(
+                span,
+                format!(
+                    "{text}, so both are asked, and no role satisfies both; remove one, or say \
+                     path_reading = \"exact\" if the panel tells them apart"
+                ),
+            );
+        }
+    }
 }
 
 impl Rule {
@@ -68,6 +110,24 @@ impl Rule {
         };
         // A path that is not canonical passes an `anyone` rule by and meets the later ones.
         self.allow != Allow::Anyone && methods && lies_below(&later.path, &self.path)
+    }
+
+    /// Whether one lies below the other once both are folded, and not as they are spelled.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        let (mine, theirs) = (folded(&self.path), folded(&other.path));
+        let below = |mine: &str, theirs: &str| lies_below(mine, theirs) || lies_below(theirs, mine);
+        let meet = match (&self.methods, &other.methods) {
+            (Some(mine), Some(theirs)) => theirs.iter().any(|method| mine.contains(method)),
+            _ => true,
+        };
+        meet && below(&mine, &theirs) && !below(&self.path, &other.path)
+    }
+
+    fn lets_in(&self, role: Role) -> bool {
+        match &self.allow {
+            Allow::Anyone | Allow::SignedIn => true,
+            Allow::Roles(roles) => roles.contains(&role),
+        }
     }
 }
 
@@ -98,6 +158,16 @@ fn understand(mut section: Section<'_>, report: &mut Report<'_>) -> Option<Rule>
                 &span,
                 "reauthenticate: nobody signs in for a path that is open to anyone; \
                  leave it out, or allow = \"signed-in\"",
+            );
+        }
+        let closed = |method: &&Method| !OPEN_METHODS.contains(method);
+        if let Some(method) = methods.iter().flatten().find(closed) {
+            report.fault(
+                &section.span_of("methods"),
+                format!(
+                    "methods: {method} passes for people who are signed in alone; a path that is open \
+                     to anyone can name GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS"
+                ),
             );
         }
         if let Some(path) = path.as_ref().filter(|path| !path.ends_with('/')) {
@@ -171,16 +241,20 @@ fn canonical(path: &str) -> Result<(), String> {
 fn methods(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<Method>> {
     const KEY: &str = "methods";
     let methods = section.list(KEY, report, |text| {
-        let known = FORWARDED_METHODS
-            .iter()
-            .find(|method| method.as_str() == text);
-        known.cloned().ok_or_else(|| {
-            let names: Vec<&str> = FORWARDED_METHODS.iter().map(Method::as_str).collect();
-            format!(
-                "{text:?} is no method that can be named here; possible are {}",
-                names.join(", ")
-            )
-        })
+        // Methods are written in upper case throughout RFC 9110; the gate folds those of requests.
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if is_never_forwarded(&method) => Err(format!(
+                "{text:?} is never forwarded to a panel, so no rule is for it; leave it out"
+            )),
+            Ok(_) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => Err(format!(
+                "{text:?} is no method, as those are in upper case; write {:?}",
+                text.to_ascii_uppercase()
+            )),
+            Ok(method) => Ok(method),
+            Err(_) => Err(format!(
+                "{text:?} is no method; one like \"GET\" or \"PROPFIND\" is possible"
+            )),
+        }
     });
     if methods.is_some() && section.is_empty_list(KEY) {
         report.fault(

@@ -286,6 +286,19 @@ const BAD_PANELS: &[(&str, &str)] = &[
     ("[[panel.rule]]\npath = \"/%61\"", "'%'"),
     ("[[panel.rule]]\npath = \"/a;b\"", "';'"),
     ("[[panel.rule]]\npath = \"/{id}\"", "'{'"),
+    ("path_reading = \"loose\"", "\"folded\" and \"exact\""),
+    (
+        "[[panel.rule]]\npath = \"/\"\nmethods = [\"track\"]",
+        "never forwarded",
+    ),
+    (
+        "[[panel.rule]]\npath = \"/\"\nmethods = [\"PROPFIND\"]\nallow = \"anyone\"",
+        "signed in alone",
+    ),
+    (
+        "[[panel.rule]]\npath = \"/Users/\"\nallow = [\"manager\"]\n[[panel.rule]]\npath = \"/users/\"\nallow = [\"administrator\"]",
+        "no role satisfies both",
+    ),
     (
         "[[panel.rule]]\npath = \"/\"\nmethods = [\"get\"]",
         "\"get\" is no method",

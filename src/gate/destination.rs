@@ -58,7 +58,7 @@ impl Destination {
         let Ok(path) = Path::parse(next.path()) else {
             return false;
         };
-        let asked = rules::requirement(&panel.rules, &Method::GET, &path);
+        let asked = rules::requirement(&panel.rules, panel.path_reading, &Method::GET, &path);
         super::is_too_long_ago(&asked, session, now)
     }
 }

@@ -6,8 +6,10 @@
 
 mod apart;
 mod destination;
+mod destination_field;
 mod path;
 mod permit;
+mod reading;
 mod refusal;
 pub mod rules;
 mod target;
@@ -21,6 +23,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use self::destination::Destination;
+pub use self::destination_field::{DESTINATION, DestinationField};
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, login_out_of_frame, sign_in};
@@ -130,7 +133,7 @@ impl Gate {
         if at_portal && !target.is_websocket() {
             return Verdict::Portal(visit);
         }
-        if target.path().may_lie_below(PORTAL) {
+        if target.path().resembles(PORTAL) {
             if let Some(portal) = self.portal.as_ref().filter(|_| !is_file(target.path())) {
                 return Verdict::Refuse(apart::pages_elsewhere(portal), Some(visit));
             }
@@ -184,7 +187,10 @@ fn is_too_long_ago(asked: &rules::Requirement, session: &Session, now: Timestamp
 }
 
 fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdict {
-    let asked = rules::requirement(&panel.rules, target.method(), target.path());
+    let asked = match requirement(&panel, &target) {
+        Ok(asked) => asked,
+        Err(problem) => return Verdict::Refuse(problem, Some(visit)),
+    };
     if asked.anyone {
         // Who has a session is named to the panel here too, and the exchange ends with it.
         return Verdict::Pass(Permit::new(panel, target, visit.session));
@@ -199,6 +205,25 @@ fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdi
         return Verdict::SignIn(SignIn::TooLongAgo, target, visit);
     }
     Verdict::Pass(Permit::new(panel, target, Some(session)))
+}
+
+/// What the panel's rules ask for the target, and for the place where it puts something. What is put
+/// there is judged as the request's own method, and as the `PUT` that it amounts to.
+fn requirement(panel: &Panel, target: &Target) -> Result<rules::Requirement, Problem> {
+    let ask = |method, path| rules::requirement(&panel.rules, panel.path_reading, method, path);
+    let asked = ask(target.method(), target.path());
+    let Some(destination) = target.destination() else {
+        return Ok(asked);
+    };
+    let asks_here = |host: &Host| {
+        let here = target.host();
+        host.canonical() == here.canonical() && host.port() == here.port()
+    };
+    if !destination.host.as_ref().is_none_or(asks_here) || destination.path.resembles(PORTAL) {
+        return Err(destination_field::elsewhere());
+    }
+    let moved = ask(target.method(), &destination.path);
+    Ok(asked.and(moved).and(ask(&Method::PUT, &destination.path)))
 }
 
 /// The portal's own paths have one spelling.

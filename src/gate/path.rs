@@ -1,18 +1,21 @@
-//! The one reading of a path, and the readings that a panel may make of it.
+//! The one reading of a path.
 //!
 //! A path that two programs could take for different places is refused where it can be told to be an
-//! attack (dot segments, backslashes, controls), and judged on its strictest reading elsewhere: once
-//! decoded or not, slashes merged or not, cut at `;` or not, letter case folded or not. RFC 3986 §6;
-//! CVE-2026-33494, CVE-2021-29492, CVE-2020-1957, CVE-2026-27587.
+//! attack (dot segments, backslashes, controls), and judged by the strictest of all that it may mean
+//! elsewhere, which [`super::reading`] knows. RFC 3986 §6.
 
 use percent_encoding::percent_decode_str;
+
+use super::reading;
 
 /// A path that may be judged. Forwarded byte for byte as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
     raw: String,
-    /// Other texts that panels may see in it; without folded letter case. Most paths have none.
-    others: Vec<String>,
+    /// Its loosest forms, where it is not its own. Most paths have none.
+    loosest: Vec<String>,
+    /// Whether it says the same to every panel, letter case aside.
+    is_plain: bool,
     is_canonical: bool,
 }
 
@@ -52,14 +55,18 @@ impl Path {
         check_characters(&decoded)?;
         check_segments(&decoded)?;
         let has_one_segmentation = !decoded.contains("//") && !decoded.contains(';');
-        let is_plain = has_one_segmentation && !raw.contains('%');
+        let is_plain = !decoded.contains("//")
+            && raw
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte));
+        let loosest = reading::loosest(raw);
         Ok(Self {
             raw: raw.to_owned(),
-            others: match is_plain {
-                true => Vec::new(),
-                false => other_readings(raw, &decoded),
-            },
-            is_canonical: has_one_segmentation && !has_encoded_slash(raw),
+            is_plain,
+            is_canonical: has_one_segmentation
+                && !has_encoded_slash(raw)
+                && !reading::may_lead_anywhere(&loosest),
+            loosest,
         })
     }
 
@@ -68,37 +75,50 @@ impl Path {
         &self.raw
     }
 
-    /// Whether all panels see the same segments in it: no encoded or doubled slash, no `;`. Only then
-    /// may a rule for anyone match.
+    /// Whether all panels see the same segments in it: no encoded or doubled slash, no `;`, no dot
+    /// segment however often it is decoded. Only then may a rule for anyone match.
     pub fn is_canonical(&self) -> bool {
         self.is_canonical
     }
 
-    /// The texts that panels may see in it.
-    pub fn readings(&self) -> impl Iterator<Item = &str> {
-        let others = self.others.iter().map(String::as_str);
-        std::iter::once(self.raw.as_str()).chain(others)
-    }
-
-    /// Whether some reading lies at or below `prefix`, given without a slash at its end, in any
-    /// letter case.
-    pub fn may_lie_below(&self, prefix: &str) -> bool {
-        self.readings().any(|text| lies_below(text, prefix, true))
-    }
-}
-
-fn other_readings(raw: &str, decoded: &str) -> Vec<String> {
-    let mut readings: Vec<String> = Vec::new();
-    for base in [raw, decoded] {
-        for cut in [base.to_owned(), without_parameters(base)] {
-            for text in [with_merged_slashes(&cut), cut] {
-                if text != raw && !readings.contains(&text) {
-                    readings.push(text);
-                }
-            }
+    /// Whether its own spelling lies at or below `folder`, given without a slash at its end. A folder
+    /// that is not ASCII is compared once decoded.
+    pub(super) fn spells_below(&self, folder: &str, fold_case: bool) -> bool {
+        if folder.is_ascii() {
+            return lies_below(&self.raw, folder, fold_case);
         }
+        let decoded = percent_decode_str(&self.raw).decode_utf8_lossy();
+        self.is_canonical && lies_below(&decoded, folder, fold_case)
     }
-    readings
+
+    /// Whether some panel may take it for a path at or below `place`, a path as rules name it; where that
+    /// can't be told, it may.
+    pub fn may_lie_below(&self, place: &str) -> bool {
+        self.is_read_below(place, true)
+    }
+
+    /// Whether some program is known to take it for a path at or below `place`.
+    pub fn resembles(&self, place: &str) -> bool {
+        self.is_read_below(place, false)
+    }
+
+    fn is_read_below(&self, place: &str, unclear: bool) -> bool {
+        if self.is_plain {
+            return lies_below(&self.raw, place.trim_end_matches('/'), true);
+        }
+        let forms = self.loosest.iter().map(String::as_str);
+        std::iter::once(self.raw.as_str())
+            .chain(forms)
+            .any(|text| reading::may_lie_below(text, place, unclear))
+    }
+
+    /// The same for a panel that reads paths exactly.
+    pub fn lies_exactly_below(&self, place: &str) -> bool {
+        if self.is_plain {
+            return lies_below(&self.raw, place.trim_end_matches('/'), false);
+        }
+        reading::lies_exactly_below(&self.raw, place)
+    }
 }
 
 /// Whether `text` is `prefix`, or continues it after a slash.
@@ -164,27 +184,6 @@ fn has_encoded_slash(raw: &str) -> bool {
         .any(|part| part.eq_ignore_ascii_case(b"%2f"))
 }
 
-fn without_parameters(text: &str) -> String {
-    if !text.contains(';') {
-        return text.to_owned();
-    }
-    let names: Vec<&str> = text
-        .split('/')
-        .map(|segment| segment.split(';').next().unwrap_or_default())
-        .collect();
-    names.join("/")
-}
-
-fn with_merged_slashes(text: &str) -> String {
-    let mut merged = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character != '/' || !merged.ends_with('/') {
-            merged.push(character);
-        }
-    }
-    merged
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +244,8 @@ mod tests {
             ("/STATIC/a", true),
             ("/static//a", false),
             ("/static/My%20File.css", true),
-            ("/static/%252e%252e/x", true),
+            ("/static/%252e%252e/x", false),
+            ("/static/%252e%252ex", true),
             ("/static/a;b", false),
             ("/static/a%3bb", false),
             ("/static/a%2fb", false),

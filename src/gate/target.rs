@@ -13,9 +13,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 
+use super::destination_field::DestinationField;
 use super::path::Path;
 use crate::accept::FIELD_LIMIT;
-use crate::wire::{FORWARDED_METHODS, Problem};
+use crate::wire::{Problem, is_never_forwarded};
+
+/// Characters of a method; the longest that is registered has 17 (RFC 3253).
+const LONGEST_METHOD: usize = 64;
 
 /// What a request asks for, in the only form that the inside of the house sees.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Target {
     /// Byte for byte as the browser sent them.
     path_and_query: PathAndQuery,
     pub(super) websocket: bool,
+    /// Where the request puts something, beside what it asks for.
+    pub(super) destination: Option<DestinationField>,
 }
 
 /// A host as it was written, and in the form that it is compared in.
@@ -60,6 +66,7 @@ impl Target {
             path,
             path_and_query: path_and_query(&parts.uri)?,
             websocket,
+            destination: DestinationField::read(&parts.headers)?,
         })
     }
 
@@ -81,6 +88,11 @@ impl Target {
     /// Path and query, byte for byte as the browser sent them.
     pub fn path_and_query(&self) -> &PathAndQuery {
         &self.path_and_query
+    }
+
+    /// Where the request puts something, beside what it asks for.
+    pub fn destination(&self) -> Option<&DestinationField> {
+        self.destination.as_ref()
     }
 
     /// Whether the request asks to become a WebSocket.
@@ -106,6 +118,12 @@ impl Host {
             written: written.to_owned(),
             canonical: name,
         })
+    }
+
+    /// The port that was written, or `https`'s own.
+    pub(super) fn port(&self) -> u16 {
+        let port = self.written.rsplit_once(':').map(|(_, port)| port);
+        port.and_then(|port| port.parse().ok()).unwrap_or(443)
     }
 
     /// As the browser wrote it, port included.
@@ -180,19 +198,19 @@ fn read_host(parts: &Parts) -> Result<Host, Problem> {
 }
 
 fn check_method(method: &Method) -> Result<(), Problem> {
-    if FORWARDED_METHODS.contains(method) {
+    if method.as_str().len() > LONGEST_METHOD {
+        return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown method")
+            .detail(format!("a method has at most {LONGEST_METHOD} characters")));
+    }
+    if !is_never_forwarded(method) {
         return Ok(());
     }
-    let known = [Method::CONNECT, Method::TRACE].contains(method);
     let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    Err(if known {
+    Err(
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
             .detail("this method is never forwarded to a panel")
-            .header(ALLOW, allowed)
-    } else {
-        Problem::new(StatusCode::NOT_IMPLEMENTED, "unknown method")
-            .detail("the method is not one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS")
-    })
+            .header(ALLOW, allowed),
+    )
 }
 
 /// Fields that decide how a request is read, or that HTTP/2 lets through and HTTP/1.1 does not.
@@ -330,8 +348,10 @@ mod tests {
         for (method, expected) in [
             ("TRACE", 405),
             ("CONNECT", 405),
-            ("get", 501),
-            ("TRACK", 501),
+            ("Trace", 405),
+            ("TRACK", 405),
+            ("get", 200),
+            ("PROPFIND", 200),
         ] {
             let request = http::Request::builder().method(method).uri("/");
             assert_eq!(status(request.header("host", "a")), expected, "{method}");

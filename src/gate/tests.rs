@@ -10,7 +10,8 @@ use http::{Method, Request};
 use super::{Asked, Gate, SignIn, Verdict};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{
-    Allow, Bounds, Config, IdentityHeaders, Panel, PanelHost, Rule, SessionLimits, Upstream,
+    Allow, Bounds, Config, IdentityHeaders, Panel, PanelHost, PathReading, Rule, SessionLimits,
+    Upstream,
 };
 use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
 use crate::session::{Sessions, Token};
@@ -68,6 +69,7 @@ impl Porch {
                     Some(Duration::from_secs(600)),
                 ),
             ],
+            path_reading: PathReading::default(),
         };
         let open = Panel {
             name: "named".to_owned(),
@@ -401,5 +403,42 @@ fn a_panel_for_any_host_comes_last() {
     ] {
         let panel = porch.gate.panel_of(host).unwrap();
         assert_eq!(panel.name, name, "{host}");
+    }
+}
+
+/// What a request puts somewhere else is judged as if it were asked for there.
+#[test]
+fn a_destination_is_a_target_too() {
+    let porch = Porch::new();
+    let cookie = porch.sign_in(Role::Operator);
+    let mut gate_rules = Panel::clone(&porch.gate.panels[0]);
+    gate_rules.rules[1].methods = Some(vec![Method::PUT]);
+    let mut porch = porch;
+    porch.gate.panels[0] = Arc::new(gate_rules);
+    for (destination, verdict) in [
+        ("https://panel.example/files/b", "pass ada"),
+        ("https://PANEL.example.:443/files/b", "pass ada"),
+        ("/files/b", "pass ada"),
+        ("https://panel.example/users/b", "403"),
+        ("https://panel.example/U%73ers/b", "403"),
+        ("/users.json", "403"),
+        ("https://second.example/files/b", "403"),
+        ("https://panel.example:8443/files/b", "403"),
+        ("https://evil/files/b", "403"),
+        ("http://panel.example/files/b", "403"),
+        ("https://panel.example@evil/files/b", "400"),
+        ("https://panel.example/a/../b", "400"),
+        ("https://panel.example/.portcullis/x", "403"),
+        ("", "400"),
+    ] {
+        for method in ["MOVE", "COPY", "move", "X"] {
+            let request = Request::builder()
+                .method(method)
+                .uri("/files/a")
+                .header("host", "panel.example")
+                .header("cookie", &cookie)
+                .header("destination", destination);
+            assert_eq!(porch.verdict(request), verdict, "{method} {destination:?}");
+        }
     }
 }

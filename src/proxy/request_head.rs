@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Outbound;
 use super::upstream::Head;
+use crate::config::Upstream;
+use crate::gate::DESTINATION;
 use crate::wire::{cookie, header};
 
 /// What the secret of a management token begins with: a panel never sees one (promise 5).
@@ -45,7 +47,7 @@ fn carry_over(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
     let nominates = header::nominates(sent);
     for (name, value) in sent {
         // How long the body is says whoever sends it on.
-        let own = [&HOST, &COOKIE, &EXPECT, &CONTENT_LENGTH].contains(&name);
+        let own = [&HOST, &COOKIE, &EXPECT, &CONTENT_LENGTH, &DESTINATION].contains(&name);
         let dropped = own
             || header::is_hop_by_hop(name)
             || header::is_spoken_for(name)
@@ -68,6 +70,16 @@ fn add_own(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
     let mut client = Text::new();
     client.address(outbound.client);
     let client = client.as_bytes();
+    if let Some(destination) = outbound.permit.target().destination() {
+        // The panel is asked under the browser's host, by its own scheme, and servers of WebDAV compare
+        // both with their own (RFC 4918 §9.8.5).
+        let scheme: &[u8] = match outbound.panel.upstream {
+            Upstream::Https { .. } => b"https://",
+            _ => b"http://",
+        };
+        let path = destination.path_and_query().as_bytes();
+        head.text(&DESTINATION, &[scheme, host, path]);
+    }
     head.text(&X_FORWARDED_PROTO, &[b"https"]);
     head.text(&X_FORWARDED_FOR, &[client]);
     // RFC 7239 §4; addresses with colons and hosts with ports are quoted.

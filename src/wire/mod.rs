@@ -5,6 +5,7 @@ use http::Method;
 pub mod authority;
 pub mod body;
 pub mod cookie;
+pub mod fold;
 pub mod framing;
 pub mod header;
 pub mod negotiate;
@@ -27,9 +28,9 @@ pub type Request = http::Request<Body>;
 /// An answer on its way out.
 pub type Response = http::Response<Body>;
 
-/// The methods that are forwarded to panels, and that rules can name: RFC 9110 §9.3 without CONNECT
-/// and TRACE, with PATCH (RFC 5789).
-pub const FORWARDED_METHODS: [Method; 7] = [
+/// The methods that a rule may open to anyone: RFC 9110 §9.3 without CONNECT and TRACE, with PATCH
+/// (RFC 5789). Others pass for a live session alone.
+pub const OPEN_METHODS: [Method; 7] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
@@ -38,3 +39,11 @@ pub const FORWARDED_METHODS: [Method; 7] = [
     Method::DELETE,
     Method::OPTIONS,
 ];
+
+/// Whether the method is one that no panel is sent: a tunnel (RFC 9110 §9.3.6), or one that answers with
+/// what it was asked, cookies and all (§9.3.8). In any letter case, as some panels take no notice of it.
+pub fn is_never_forwarded(method: &Method) -> bool {
+    ["CONNECT", "TRACE", "TRACK"]
+        .iter()
+        .any(|name| method.as_str().eq_ignore_ascii_case(name))
+}

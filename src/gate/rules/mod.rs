@@ -1,15 +1,17 @@
 //! What a panel's rules ask of a visitor.
 //!
-//! The first rule that matches counts. Because a panel may read the path differently, every reading
-//! is put to the rules, and what is asked is the sum of what they ask: the strictest reading decides.
+//! The first rule that matches counts. Because a panel may read the path differently, a rule that some
+//! panel may take for meant counts too, until one matches on every reading: what is asked is the sum of
+//! what they all ask, so the strictest decides.
 
 use std::time::Duration;
 
 use http::Method;
 
-use super::path::{Path, lies_below};
-use crate::config::{Allow, Rule};
+use super::path::Path;
+use crate::config::{Allow, PathReading, Rule};
 use crate::model::Role;
+use crate::wire::OPEN_METHODS;
 
 /// What a visitor must be for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl Requirement {
     }
 
     /// Both at once.
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self {
             anyone: self.anyone && other.anyone,
             roles: self.roles.and(other.roles),
@@ -79,45 +81,93 @@ impl Requirement {
     }
 }
 
-/// What these rules ask for one request.
-pub fn requirement(rules: &[Rule], method: &Method, path: &Path) -> Requirement {
-    let readings = path
-        .readings()
-        .flat_map(|text| [(text, false), (text, true)]);
-    readings
-        .map(|(text, fold_case)| {
-            rules
-                .iter()
-                .find(|rule| matches(rule, method, path, text, fold_case))
-                .map_or_else(Requirement::signed_in, Requirement::of)
-        })
-        .reduce(Requirement::and)
-        .unwrap_or_else(Requirement::signed_in)
+/// How far a rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    /// On every reading.
+    Surely,
+    /// On every reading of a panel that takes no notice of letter case.
+    Folded,
+    /// On some reading.
+    Perhaps,
+    Never,
 }
 
-fn matches(rule: &Rule, method: &Method, path: &Path, text: &str, fold_case: bool) -> bool {
-    if !rule
-        .methods
-        .as_ref()
-        .is_none_or(|named| covers(named, method))
-    {
-        return false;
+/// What these rules ask for one request to a panel that reads paths in this way.
+pub fn requirement(
+    rules: &[Rule],
+    reading: PathReading,
+    method: &Method,
+    path: &Path,
+) -> Requirement {
+    let mut sum: Option<Requirement> = None;
+    let mut folded = false;
+    for rule in rules {
+        let found = matches(rule, reading, method, path);
+        // The first that matches without letter case hides the later ones from a panel without it.
+        let hidden = found == Match::Folded && folded;
+        if found == Match::Never || hidden {
+            continue;
+        }
+        folded |= found == Match::Folded;
+        let asked = Requirement::of(rule);
+        sum = Some(match sum {
+            Some(sum) => sum.and(asked),
+            None => asked,
+        });
+        if found == Match::Surely {
+            return sum.unwrap_or_else(Requirement::signed_in);
+        }
     }
+    // On some reading no rule matches.
+    let rest = Requirement::signed_in();
+    sum.map_or(rest.clone(), |sum| sum.and(rest))
+}
+
+fn matches(rule: &Rule, reading: PathReading, method: &Method, path: &Path) -> Match {
+    let Some(exact_method) = covers(rule.methods.as_deref(), method) else {
+        return Match::Never;
+    };
     if rule.allow == Allow::Anyone {
         // Exact in letter case, and only where all readings agree.
-        return path.is_canonical()
-            && if rule.path.ends_with('/') {
-                text.starts_with(&rule.path)
-            } else {
-                text == rule.path
-            };
+        let open = match rule.path.ends_with('/') {
+            true => path.as_str().starts_with(&rule.path),
+            false => path.as_str() == rule.path,
+        };
+        let is_open = exact_method && OPEN_METHODS.contains(method);
+        return match path.is_canonical() && is_open && open {
+            true => Match::Surely,
+            false => Match::Never,
+        };
     }
-    lies_below(text, rule.path.trim_end_matches('/'), fold_case)
+    let folder = rule.path.trim_end_matches('/');
+    if exact_method && path.spells_below(folder, false) {
+        return Match::Surely;
+    }
+    match reading {
+        PathReading::Folded if exact_method && path.spells_below(folder, true) => Match::Folded,
+        PathReading::Folded if path.may_lie_below(&rule.path) => Match::Perhaps,
+        PathReading::Exact if path.lies_exactly_below(&rule.path) => Match::Perhaps,
+        _ => Match::Never,
+    }
 }
 
-/// `HEAD` asks what `GET` asks (RFC 9110 §9.3.2).
-fn covers(named: &[Method], method: &Method) -> bool {
-    named.contains(method) || (method == Method::HEAD && named.contains(&Method::GET))
+/// Whether the rule is for the method, and `true` where it names it in its letter case: some panels read
+/// `post` as `POST`. `HEAD` asks what `GET` asks (RFC 9110 §9.3.2).
+fn covers(named: Option<&[Method]>, method: &Method) -> Option<bool> {
+    let Some(named) = named else {
+        return Some(true);
+    };
+    let is = |name: &Method| name == method || (*method == Method::HEAD && *name == Method::GET);
+    if named.iter().any(is) {
+        return Some(true);
+    }
+    let folded = |name: &Method| {
+        let asked = method.as_str();
+        name.as_str().eq_ignore_ascii_case(asked)
+            || (asked.eq_ignore_ascii_case("HEAD") && *name == Method::GET)
+    };
+    named.iter().any(folded).then_some(false)
 }
 
 #[cfg(test)]
