@@ -32,7 +32,7 @@ mod tests {
         for _ in 0..200 {
             let made = password();
             assert_eq!(made.expose().len(), 34);
-            assert!(policy::judge(made.expose(), 15, "ada").is_ok());
+            assert!(policy::judge(made.expose(), 15, &policy::Place::default()).is_ok());
         }
     }
 

@@ -190,13 +190,14 @@ impl Store {
         .transpose()
     }
 
-    /// The passwords before the current one that are remembered, as PHC strings.
+    /// The passwords before the current one that are remembered, as PHC strings; the newest first.
     pub async fn past_passwords(&self, user: UserId) -> Result<Vec<Secret<String>>, StoreError> {
-        let rows: Vec<(String,)> = sql("SELECT password FROM past_passwords WHERE user_id = $1")
-            .bind(user.0)
-            .all(&self.engine)
-            .await
-            .map_err(failed("reading past passwords"))?;
+        let rows: Vec<(String,)> = sql("SELECT password FROM past_passwords
+             WHERE user_id = $1 ORDER BY seq DESC")
+        .bind(user.0)
+        .all(&self.engine)
+        .await
+        .map_err(failed("reading past passwords"))?;
         Ok(rows.into_iter().map(|(phc,)| Secret::new(phc)).collect())
     }
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 pub use self::account::{Edit, Edited, email_address};
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
-use crate::config::Live;
+use crate::config::{Live, PanelHost};
 use crate::credentials::password::{self, PasswordError, Passwords};
-use crate::credentials::policy::{self, Weakness};
+use crate::credentials::policy::{self, Place, Weakness};
 use crate::login::{Login, SignInError};
 use crate::model::{Action, Actor, Event, Generation, Outcome, Role, User, UserName};
 use crate::revoke::{Doubt, Report, Revoker, Unwritten};
@@ -331,8 +331,21 @@ impl Users {
         name: &UserName,
         password: &Secret<String>,
     ) -> Result<(), UsersError> {
-        let min_length = self.0.config.now().min_password_length(role);
-        Ok(policy::judge(password.expose(), min_length, name.as_str())?)
+        let config = self.0.config.now();
+        let external = config.gateway.external_url.host();
+        let panels = config.panels.iter().flat_map(|panel| {
+            let host = match &panel.host {
+                PanelHost::Named(host) => Some(host.as_str()),
+                PanelHost::External | PanelHost::Any => None,
+            };
+            host.into_iter().chain([panel.name.as_str()])
+        });
+        let place = Place {
+            user: name.as_str(),
+            names: panels.chain([external]).collect(),
+        };
+        let min_length = config.min_password_length(role);
+        Ok(policy::judge(password.expose(), min_length, &place)?)
     }
 
     async fn user(&self, name: &UserName) -> Result<User, UsersError> {
