@@ -94,7 +94,7 @@ impl UserName {
     /// # Errors
     /// [`BadUserName`]
     pub fn typed(text: &str) -> Result<Self, BadUserName> {
-        let unseen = |c: char| c.is_whitespace() || c.is_control() || is_unseen(c);
+        let unseen = |c: char| c.is_whitespace() || is_unseen(c);
         Self::parse(text.trim_matches(unseen))
     }
 

@@ -87,6 +87,7 @@ async fn g8_a_stolen_data_folder_or_backup_opens_nothing() {
     let panel = Panel::start().await;
     let gateway = Gateway::in_front_of(&panel).await;
     let mut ada = gateway.person("ada", "operator").await;
+    ada.cookies.clear();
     ada.sign_in().await;
     gateway.token("revoke,users,read");
     let open_link = gateway.operator(&["user", "add", "bob", "--role", "operator"]);

@@ -36,7 +36,7 @@ const NAMES: &str = "
 /// What pages and programs need.
 const PASSES: &str =
     "X-Requested-With X-CSRF-Token X-Auth-Token X-Api-Key X-Access-Token X-WP-Nonce
-    X-Grafana-Org-Id Last-Event-ID If-None-Match Range Traceparent Service-Worker X-Request-Marker";
+    X-Grafana-Org-Id Last-Event-ID If-None-Match Range Traceparent X-Request-Marker";
 
 #[tokio::test]
 async fn no_client_says_who_it_is_in_the_words_of_any_product() {

@@ -176,6 +176,7 @@ async fn the_master_key_may_be_elsewhere_and_must_be_the_right_one() {
     };
     with(&format!("file:{}", moved.display()));
     gateway.start().await;
+    ada.cookies.clear();
     ada.sign_in().await;
     gateway.stop().await;
     with("env:NOT_SET_ANYWHERE");
