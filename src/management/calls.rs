@@ -43,7 +43,7 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response, Problem>> 
 
 const READ: Access = Access::Scope(Scope::Read);
 const USERS: Access = Access::Scope(Scope::Users);
-const REVOKE: Access = Access::Scope(Scope::Revoke);
+pub(super) const REVOKE: Access = Access::Scope(Scope::Revoke);
 
 /// Every call, in the order in which the description shows them.
 pub(super) const CALLS: &[Call] = &[

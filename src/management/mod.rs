@@ -127,7 +127,13 @@ impl Management {
         let admitted = caller::admit(door, call.access, &head.headers, &verbs.store, now).await;
         let caller = match admitted {
             Ok(caller) => caller,
-            Err(refused) => return Err(told.refused(refused).await),
+            Err(refused) => {
+                let problem = told.refused(refused).await;
+                return Err(match call.access {
+                    calls::REVOKE => revocations::not_begun(problem),
+                    _ => problem,
+                });
+            }
         };
         told.is_of(&caller);
         if let caller::Caller::Token { hash, .. } = &caller {

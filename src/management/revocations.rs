@@ -104,6 +104,18 @@ pub(super) fn answer(
     )
 }
 
+/// A revocation whose caller could not be known, because the store failed: nothing was begun. The numbers
+/// of nodes are for callers that are known.
+pub(super) fn not_begun(problem: Problem) -> Problem {
+    if problem.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return problem;
+    }
+    problem
+        .field("sessions_ended", 0)
+        .field("connections_closed", 0)
+        .field("durable", false)
+}
+
 /// A change of which nothing was written. What was ended in memory all the same is told.
 pub(super) fn not_done(user: Option<&UserName>, why: UsersError) -> Problem {
     let UsersError::Unwritten(unwritten) = why else {

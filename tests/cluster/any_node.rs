@@ -124,7 +124,7 @@ async fn a_replaced_token_is_good_for_some_seconds_on_every_node_and_ends_with_t
     for is_revoked in [false, true] {
         let former = ada.token().to_owned();
         assert_eq!(both(&former).await, (Some(200), Some(200)));
-        ada.through(&cluster.nodes[1]).sign_in().await;
+        ada.through(&cluster.nodes[1]).step_up().await;
         let new = ada.token().to_owned();
         assert_ne!(former, new);
         // The first node hears of it from the store.

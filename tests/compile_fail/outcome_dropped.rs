@@ -5,5 +5,5 @@
 use portcullis::users::Users;
 
 pub async fn drops_it(users: &Users, name: &portcullis::model::UserName) {
-    users.remove(name, portcullis::model::Actor::Operator).await;
+    users.remove(name, portcullis::model::Actor::Operator { uid: 0 }).await;
 }

@@ -1,44 +1,10 @@
 //! A new token in place of an old one: what the browser had sent before is answered, and no answer to it
 //! takes the new token away.
 
-use std::time::Duration;
-
-use crate::support::gateway::Gateway;
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, RULES};
 use crate::support::http1::Wire;
 use crate::support::panel::Panel;
-use crate::support::person::Person;
-use crate::support::{SOON, eventually};
-
-const RULES: &str = r#"
-  [[panel.rule]]
-  path  = "/static/"
-  allow = "anyone"
-  [[panel.rule]]
-  path           = "/fresh/"
-  allow          = ["operator"]
-  reauthenticate = "1s"
-"#;
-
-/// Waits until `/fresh/` asks for a sign-in, and gives it.
-async fn step_up(person: &mut Person) {
-    let fresh = "/fresh/x";
-    let begun = std::time::Instant::now();
-    let login = loop {
-        let answer = person.get(fresh).await;
-        if answer.status == 303 {
-            break answer.header("location").unwrap().to_owned();
-        }
-        assert!(begun.elapsed() < SOON, "it never asks");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    let (name, password) = (person.name.clone(), person.password.clone());
-    let fields = [("user", name.as_str()), ("password", &password)];
-    let answer = person.submit(&login, "/.portcullis/login", &fields).await;
-    let step = answer.header("location").unwrap().to_owned();
-    let code = person.recovery_codes.pop().unwrap();
-    let answer = person.submit(&step, &step, &[("code", &code)]).await;
-    assert_eq!(answer.header("location"), Some(fresh), "{}", answer.text());
-}
 
 #[tokio::test]
 async fn a_former_token_is_good_for_some_seconds_and_never_costs_the_new_one() {
@@ -56,7 +22,7 @@ async fn a_former_token_is_good_for_some_seconds_and_never_costs_the_new_one() {
         (!panel.seen_with("/poll?held").is_empty()).then_some(())
     })
     .await;
-    step_up(&mut ada).await;
+    ada.step_up().await;
     let new = ada.cookie();
     assert_ne!(former, new);
     assert_eq!(panel.open(), 1, "what was under way goes on");
@@ -108,7 +74,7 @@ async fn a_revocation_ends_the_former_token_and_the_new_one() {
         wire.get("/echo", &[cookie]).await.status
     };
     let former = ada.cookie();
-    step_up(&mut ada).await;
+    ada.step_up().await;
     let new = ada.cookie();
     assert_eq!((status(&former).await, status(&new).await), (200, 200));
     let account = "/.portcullis/account";
@@ -118,7 +84,7 @@ async fn a_revocation_ends_the_former_token_and_the_new_one() {
     assert_eq!((status(&former).await, status(&new).await), (401, 401));
 
     let former = boris.cookie();
-    step_up(&mut boris).await;
+    boris.step_up().await;
     let new = boris.cookie();
     gateway.operator(&["user", "logout", "boris"]);
     assert_eq!((status(&former).await, status(&new).await), (401, 401));
@@ -130,7 +96,7 @@ async fn the_former_token_survives_a_restart_and_ends_all_the_same() {
     let mut gateway = Gateway::with(&panel, "", RULES).await;
     let mut ada = gateway.person("ada", "operator").await;
     let former = ada.cookie();
-    step_up(&mut ada).await;
+    ada.step_up().await;
     gateway.kill();
     gateway.start().await;
     let new = ada.cookie();

@@ -26,6 +26,9 @@ pub const RULES: &str = r#"
   path    = "/users/"
   methods = ["POST"]
   allow   = ["administrator"]
+  [[panel.rule]]
+  path           = "/fresh/"
+  reauthenticate = "1s"
 "#;
 
 /// What is written in the configuration of a gateway.

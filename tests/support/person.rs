@@ -1,6 +1,7 @@
 //! A person with a browser: cookies kept, forms read and sent, codes made by an app.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -8,8 +9,8 @@ use super::app::App;
 use super::gateway::Gateway;
 use super::http1::{Answer, Wire, tls};
 use super::http2::Http2;
-use super::secrets;
 use super::websocket::WebSocket;
+use super::{SOON, secrets};
 
 pub const PASSWORD: &str = "plum tractor elbow";
 
@@ -121,6 +122,28 @@ impl Person {
         assert_eq!(answer.status, 303, "{}", answer.text());
         let step = answer.header("location").unwrap().to_owned();
         self.submit(&step, &step, &[("code", code)]).await
+    }
+
+    /// Waits until `/fresh/` of [`super::gateway::RULES`] asks for a fresh sign-in, and gives it: the
+    /// session gets a new token.
+    pub async fn step_up(&mut self) {
+        let fresh = "/fresh/x";
+        let begun = Instant::now();
+        let login = loop {
+            let answer = self.get(fresh).await;
+            if answer.status == 303 {
+                break answer.header("location").unwrap().to_owned();
+            }
+            assert!(begun.elapsed() < SOON, "it never asks");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let (name, password) = (self.name.clone(), self.password.clone());
+        let fields = [("user", name.as_str()), ("password", &password)];
+        let answer = self.submit(&login, "/.portcullis/login", &fields).await;
+        let step = answer.header("location").unwrap().to_owned();
+        let code = self.recovery_codes.pop().unwrap();
+        let answer = self.submit(&step, &step, &[("code", &code)]).await;
+        assert_eq!(answer.header("location"), Some(fresh), "{}", answer.text());
     }
 
     /// The first step only.
