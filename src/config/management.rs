@@ -46,7 +46,7 @@ impl Management {
         if let Some(address) = listen.filter(|address| address.ip().to_canonical().is_unspecified())
         {
             let text = format!(
-                "listen: {address} is every address of this machine; whoever reaches one of them can try tokens, \
+                "listen: {address} is every address of this machine; any program that reaches one of them can try tokens, \
                  so name the address that programs use"
             );
             report.risk(Risk::ManagementEverywhere, &section.span_of("listen"), text);

@@ -24,7 +24,7 @@ pub struct Panel {
     pub upstream: Upstream,
     /// The authorities that the certificate of an `https` upstream may be from; else the public ones.
     pub upstream_ca: Option<PathBuf>,
-    /// The one certificate that an `https` upstream may show, whoever signed it.
+    /// The one certificate that an `https` upstream may show, no matter who signed it.
     pub upstream_certificate: Option<PinnedCertificate>,
     /// The name that an `https` upstream is asked for, and that its certificate is to be for; else its
     /// host.
@@ -293,7 +293,7 @@ fn trusted(
     if upstream_ca.is_some() && upstream_certificate.is_some() {
         report.fault(
             &section.span_of("upstream_ca"),
-            "upstream_certificate trusts that certificate and no other, whoever signed it; leave \
+            "upstream_certificate trusts that certificate and no other, no matter who signed it; leave \
              out upstream_ca",
         );
     }

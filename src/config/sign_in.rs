@@ -61,7 +61,7 @@ impl SecondFactor {
             report.risk(
                 Risk::NoSecondFactor,
                 &section.span_of("required"),
-                "required: administrators sign in with a password alone, and whoever has it manages all users",
+                "required: administrators sign in with a password alone, and anyone who steals it manages all users",
             );
         }
         section.finish(report);

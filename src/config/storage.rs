@@ -181,7 +181,7 @@ impl Server {
                  network says so; leave sslmode out, and name ca where its certificate is of an authority of your own",
             ),
             PgSslMode::Require | PgSslMode::VerifyCa => Some(
-                "whoever is between here and the server can pretend to be it, as sslmode does not ask for its name; \
+                "a machine between here and the server can pretend to be it, as sslmode does not ask for its name; \
                  leave sslmode out, and name ca where its certificate is of an authority of your own",
             ),
             PgSslMode::VerifyFull => None,

@@ -103,7 +103,7 @@ fn of_listeners(config: &Config, is_running: bool) -> Vec<Finding> {
     let tried = all.map(|address| {
         let about = format!("listener {address}");
         match accept::can_bind(address) {
-            Ok(()) => Finding::new(about, Grade::Ok, "nobody listens there yet"),
+            Ok(()) => Finding::new(about, Grade::Ok, "no program listens there yet"),
             Err(ListenError::Taken(_)) if is_running => {
                 Finding::new(about, Grade::Ok, "the gateway that runs listens there")
             }

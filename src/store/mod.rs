@@ -135,7 +135,9 @@ pub enum StoreError {
     LastAdministrator,
     #[error("the session that asked for this has ended meanwhile")]
     ActorEnded,
-    #[error("the management token that asked for this was removed or has expired meanwhile")]
+    #[error(
+        "the management token that asked for this was removed or expired before the call was carried out"
+    )]
     TokenEnded,
     #[error("this is about an administrator, for which a token needs the scope {0}, too")]
     NeedsScope(Scope),
@@ -147,7 +149,7 @@ pub enum StoreError {
     FactorExists,
     #[error("the sign-in is over")]
     SignInOver,
-    #[error("the password, role or state of the user has changed meanwhile")]
+    #[error("the password, role or state of the user was changed by another act")]
     Stale,
 }
 

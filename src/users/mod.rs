@@ -56,7 +56,7 @@ pub enum UsersError {
     UsedBefore(usize),
     #[error("this is the last administrator who can sign in; make somebody else one first")]
     LastAdministrator,
-    #[error("your session has ended meanwhile; sign in again")]
+    #[error("your session ended before this was done; sign in again")]
     ActorEnded,
     #[error("too many sign-ins at once; try again in a moment")]
     Busy,

@@ -149,7 +149,7 @@ pub(super) fn of_rate(
     let in_an_hour = f64::from(rate.count) / hours.min(1.0);
     if in_an_hour > f64::from(most) {
         let text =
-            format!("{key}: so many guesses are no limit; at most {most} in an hour are one");
+            format!("{key}: this number of guesses is no limit; at most {most} in an hour are one");
         report.risk(Risk::LooseThrottle, &section.span_of(key), text);
     }
 }
@@ -229,7 +229,7 @@ pub(super) fn of_upstream(
     report: &mut Report<'_>,
 ) {
     let firewall = format!(
-        "upstream: {upstream} is neither on loopback nor a UNIX socket; whoever reaches it directly \
+        "upstream: {upstream} is neither on loopback nor a UNIX socket; a program that reaches it directly \
          passes the gateway by, so let its firewall admit the gateway alone"
     );
     if is_encrypted {

@@ -56,7 +56,7 @@ pub(super) fn explained(fault: io::Error) -> io::Error {
             CertificateError::ApplicationVerificationFailure,
         )) => "it showed another certificate than upstream_certificate names",
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "nobody that is trusted has signed its certificate; name the authority's file as \
+            "no trusted authority has signed its certificate; name the authority's file as \
              upstream_ca, or the panel's own certificate as upstream_certificate"
         }
         Some(rustls::Error::InvalidCertificate(
