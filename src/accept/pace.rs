@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use crate::cancel::{Cancel, Cancelled};
 use crate::deadline::Deadline;
 
 tokio::task_local! {
@@ -23,12 +24,14 @@ tokio::task_local! {
 pub(super) struct Pace {
     limit: Duration,
     deadline: Arc<Mutex<Deadline>>,
+    closer: Cancel,
 }
 
 pin_project! {
-    /// A stream, until it has ended or its client takes nothing for too long.
+    /// A stream, until it has ended, its client takes nothing for too long, or it is closed.
     pub(super) struct Paced<F> {
         pace: Pace,
+        closed: Cancelled,
         #[pin]
         stream: F,
     }
@@ -40,12 +43,19 @@ impl Pace {
         Self {
             limit,
             deadline: Arc::default(),
+            closer: Cancel::new(),
         }
     }
 
     /// That of the stream that is running; none over HTTP/1.1.
     pub(super) fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Drops the stream when cancelled, at once and with what was not yet sent; the others of its
+    /// connection go on.
+    pub(super) fn closer(&self) -> &Cancel {
+        &self.closer
     }
 
     /// Something was handed out: the client is waited for.
@@ -60,7 +70,11 @@ impl Pace {
 
     /// Runs a stream at this pace.
     pub(super) fn of<F>(self, stream: F) -> Paced<F> {
-        Paced { pace: self, stream }
+        Paced {
+            closed: self.closer.cancelled(),
+            pace: self,
+            stream,
+        }
     }
 
     /// A panic while holding the lock leaves the deadline whole, so poisoning tells nothing.
@@ -76,6 +90,9 @@ impl<F: Future<Output = ()>> Future for Paced<F> {
         let this = self.project();
         let pace = this.pace.clone();
         if CURRENT.sync_scope(pace, || this.stream.poll(cx)).is_ready() {
+            return Poll::Ready(());
+        }
+        if Pin::new(this.closed).poll(cx).is_ready() {
             return Poll::Ready(());
         }
         ready!(this.pace.deadline().poll_passed(cx));

@@ -15,6 +15,8 @@ use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::pace::Pace;
+use crate::cancel::Cancel;
 use crate::deadline::Deadline;
 
 /// What is read of a body behind an answer that did not need it.
@@ -28,6 +30,8 @@ pub struct Received {
     incoming: Option<Incoming>,
     /// Over HTTP/2, where there is a body.
     unread: Option<Slot>,
+    /// Over HTTP/2.
+    closer: Option<Cancel>,
 }
 
 /// Where a body is left that was dropped before its end.
@@ -54,8 +58,15 @@ impl Received {
         let request = request.map(|incoming| Self {
             incoming: Some(incoming),
             unread,
+            closer: Pace::current().map(|pace| pace.closer().clone()),
         });
         (request, linger)
+    }
+
+    /// Drops the stream that carries this exchange, answer and all, when cancelled. Over HTTP/1.1 there
+    /// is none: the connection carries it alone.
+    pub fn closer(&self) -> Option<&Cancel> {
+        self.closer.as_ref()
     }
 }
 

@@ -73,6 +73,15 @@ pub struct IdentityHeaders {
 }
 
 impl Panel {
+    /// Whether it is asked where the other is, and known by the same: what is open to the one may stay
+    /// open to the other.
+    pub fn is_at_the_place_of(&self, other: &Self) -> bool {
+        self.upstream == other.upstream
+            && self.upstream_ca == other.upstream_ca
+            && self.upstream_certificate == other.upstream_certificate
+            && self.upstream_name == other.upstream_name
+    }
+
     /// The panels of the file. `None` goes with a fault.
     pub(super) fn understand_all(
         file: &mut Section<'_>,

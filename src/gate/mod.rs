@@ -33,7 +33,7 @@ pub use self::visit::{SessionCookie, Visit};
 use crate::clock::Timestamp;
 use crate::config::{ExternalUrl, Panel, PanelHost};
 use crate::model::TokenHash;
-use crate::session::{Session, Sessions};
+use crate::session::{CutReason, Session, Sessions};
 use crate::wire::Problem;
 use crate::wire::site::{self, Stated};
 
@@ -161,6 +161,28 @@ impl Gate {
         }
     }
 
+    /// Judges once more what another gate let pass at `begun`: whether it may go on under these rules. A
+    /// sign-in that was recent enough for it then is so still.
+    ///
+    /// # Errors
+    /// Why it is to be cut.
+    pub fn still_allows(&self, permit: &Permit, begun: Timestamp) -> Result<(), CutReason> {
+        let target = permit.target();
+        let host = target.host().canonical();
+        let is_portal = |portal: &ExternalUrl| portal.host() == host;
+        let panel = match self.portal.as_ref().is_some_and(is_portal) {
+            true => None,
+            false => self.panel_of(host),
+        };
+        let panel = panel.ok_or(CutReason::NotAllowed)?;
+        barrier(panel, target, permit.session(), begun)
+            .map_or(Ok(()), |_| Err(CutReason::NotAllowed))?;
+        match panel.is_at_the_place_of(permit.panel()) {
+            true => Ok(()),
+            false => Err(CutReason::PanelMoved),
+        }
+    }
+
     fn panel_of(&self, host: &str) -> Option<&Arc<Panel>> {
         panel_of(&self.panels, &self.external_host, host)
     }
@@ -186,25 +208,42 @@ fn is_too_long_ago(asked: &rules::Requirement, session: &Session, now: Timestamp
         && !asked.reauthenticate.is_none_or(recent)
 }
 
+/// What stands between a visitor and what is asked for.
+enum Barrier {
+    SignIn(SignIn),
+    Refusal(Problem),
+}
+
 fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdict {
-    let asked = match requirement(&panel, &target) {
+    match barrier(&panel, &target, visit.session.as_ref(), now) {
+        // On a path open to anyone, who has a session is named to the panel too, and the exchange ends
+        // with it.
+        None => Verdict::Pass(Permit::new(panel, target, visit.session)),
+        Some(Barrier::SignIn(why)) => Verdict::SignIn(why, target, visit),
+        Some(Barrier::Refusal(problem)) => Verdict::Refuse(problem, Some(visit)),
+    }
+}
+
+fn barrier(
+    panel: &Panel,
+    target: &Target,
+    session: Option<&Arc<Session>>,
+    now: Timestamp,
+) -> Option<Barrier> {
+    let asked = match requirement(panel, target) {
         Ok(asked) => asked,
-        Err(problem) => return Verdict::Refuse(problem, Some(visit)),
+        Err(problem) => return Some(Barrier::Refusal(problem)),
     };
     if asked.anyone {
-        // Who has a session is named to the panel here too, and the exchange ends with it.
-        return Verdict::Pass(Permit::new(panel, target, visit.session));
+        return None;
     }
-    let Some(session) = visit.session.clone() else {
-        return Verdict::SignIn(SignIn::NoSession, target, visit);
+    let Some(session) = session else {
+        return Some(Barrier::SignIn(SignIn::NoSession));
     };
     if !asked.roles.contains(session.user().role) {
-        return Verdict::Refuse(not_for_this_role(), Some(visit));
+        return Some(Barrier::Refusal(not_for_this_role()));
     }
-    if is_too_long_ago(&asked, &session, now) {
-        return Verdict::SignIn(SignIn::TooLongAgo, target, visit);
-    }
-    Verdict::Pass(Permit::new(panel, target, Some(session)))
+    is_too_long_ago(&asked, session, now).then_some(Barrier::SignIn(SignIn::TooLongAgo))
 }
 
 /// What the panel's rules ask for the target, and for the place where it puts something. What is put

@@ -33,13 +33,13 @@ use self::refused_heads::RefusedHeads;
 pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler, HeadFault, Received};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::Panel;
 use crate::gate::{self, Asked, Permit, Target, Verdict, Visit};
 use crate::model::TokenHash;
 use crate::portal::{self, Portal};
-use crate::proxy::{ForwardError, Proxy};
+use crate::proxy::{ForwardError, Open, OpenHere, Proxy, StillAllows};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{AccessLog, Answers, Entry, Metrics};
@@ -57,6 +57,7 @@ struct House {
     metrics: Metrics,
     clock: Clock,
     sessions: Sessions,
+    open: Open,
     tasks: Shutdown,
     /// Browsers are told to come over TLS alone.
     over_tls_alone: bool,
@@ -79,6 +80,7 @@ struct Door {
     house: Arc<House>,
     /// This worker's connections to the panels of the front that it last saw.
     ways: Arc<Mutex<(Arc<Front>, Proxy)>>,
+    open: OpenHere,
 }
 
 impl Handler for Door {
@@ -143,7 +145,7 @@ impl Door {
                     verdict: "pass",
                     panel: answers.map(|answers| (permit.panel().clone(), answers)),
                     response: self
-                        .forward(&proxy, permit, parts, body, connection, entry)
+                        .forward(&proxy, (permit, now), parts, body, connection, entry)
                         .await,
                 }
             }
@@ -195,6 +197,20 @@ fn tell_who(entry: &Entry, session: Option<&Arc<Session>>) {
 }
 
 impl House {
+    /// The ways to the panels of a front. What that has judged is judged again where another is in force
+    /// by the time it begins.
+    fn proxy(self: &Arc<Self>, front: &Arc<Front>, open: &OpenHere) -> Proxy {
+        let (house, judged_by) = (self.clone(), front.clone());
+        let still_allows: StillAllows = Arc::new(move |permit, begun| {
+            let front = house.front.load();
+            match Arc::ptr_eq(&front, &judged_by) {
+                true => Ok(()),
+                false => front.gate.still_allows(permit, begun),
+            }
+        });
+        Proxy::new(&front.panels, &self.clock, &self.tasks, open, still_allows)
+    }
+
     fn judge(&self, parts: &Parts, client: IpAddr) -> Verdict {
         let front = self.front.load();
         let now = self.clock.now();
@@ -239,10 +255,12 @@ impl House {
 impl Door {
     fn new(house: Arc<House>) -> Self {
         let front = house.front.load_full();
-        let proxy = Proxy::new(&front.panels, &house.clock, &house.tasks);
+        let open = house.open.of_worker();
+        let proxy = house.proxy(&front, &open);
         Self {
             house,
             ways: Arc::new(Mutex::new((front, proxy))),
+            open,
         }
     }
 
@@ -251,9 +269,7 @@ impl Door {
         // A panic while holding the lock leaves the pair whole, so poisoning tells nothing.
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&ways.0, front) {
-            let house = &self.house;
-            let proxy = Proxy::new(&front.panels, &house.clock, &house.tasks);
-            *ways = (front.clone(), proxy);
+            *ways = (front.clone(), self.house.proxy(front, &self.open));
         }
         ways.1.clone()
     }
@@ -261,7 +277,7 @@ impl Door {
     async fn forward(
         &self,
         proxy: &Proxy,
-        permit: Permit,
+        permit: (Permit, Timestamp),
         parts: &mut Parts,
         body: Received,
         connection: &Connection,

@@ -17,6 +17,7 @@ use super::front::Front;
 use super::supervisor::{self, State};
 use crate::accept::tls::Certificates;
 use crate::config::{Config, Live};
+use crate::gate::Permit;
 use crate::model::{Action, Actor, Event};
 use crate::revoke::Revoker;
 use crate::session::{Session, Sessions};
@@ -129,7 +130,21 @@ impl Reload {
         self.live.replace(new);
         self.house.front.store(Arc::new(front));
         tracing::info!(sections = ?changed, "the configuration has changed");
+        self.judge_what_is_open().await;
         self.end(&lacking).await;
+    }
+
+    /// What was let pass before goes on only where the rules that are in force now let it pass, too.
+    async fn judge_what_is_open(&self) {
+        let front = self.house.front.load_full();
+        let still_allows = |permit: &Permit, begun| front.gate.still_allows(permit, begun);
+        let exchanges = self.house.open.judge_again(still_allows).await;
+        if exchanges > 0 {
+            tracing::info!(
+                exchanges,
+                "what the changed configuration no longer allows was cut"
+            );
+        }
     }
 
     /// Sessions that were begun without the second factor that their role needs now.

@@ -32,7 +32,7 @@ use crate::credentials::password::PasswordError;
 use crate::login;
 use crate::management::{LookAtPanels, Management};
 use crate::portal::{self, Portal};
-use crate::proxy::UpstreamError;
+use crate::proxy::{Open, UpstreamError};
 use crate::session::{self, AskOthers};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -233,6 +233,7 @@ impl House {
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
             sessions: rooms.sessions.clone(),
+            open: Open::default(),
             tasks: tasks.clone(),
             leaving: leaving.clone(),
         }

@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::condition::Place;
+use super::Held;
 use super::ending::{self, Teller};
 use super::upstream::{Pool, RoundTrip};
 use crate::accept::Received;
@@ -91,7 +91,7 @@ pub(super) struct Taken(Clock);
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     /// Until it is dropped.
-    under_way: Option<(Box<RoundTrip>, Exchange, Place)>,
+    under_way: Option<(Box<RoundTrip>, Exchange, Held)>,
     cut: Cancelled<CutReason>,
     pool: Pool,
     taken: Option<Taken>,
@@ -254,14 +254,14 @@ impl ResponseBody {
         trip: Box<RoundTrip>,
         exchange: Exchange,
         pool: Pool,
-        place: Place,
+        held: Held,
         teller: Teller,
     ) -> Self {
         Self {
             taken: None,
             teller,
             cut: exchange.guard().is_cut(),
-            under_way: Some((trip, exchange, place)),
+            under_way: Some((trip, exchange, held)),
             pool,
         }
     }
@@ -339,11 +339,11 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     /// A connection whose answer was read to its end may serve again; any other is closed.
     fn drop(&mut self) {
-        if let Some((trip, exchange, place)) = self.under_way.take() {
+        if let Some((trip, exchange, held)) = self.under_way.take() {
             if !trip.is_over() {
                 self.teller.abandoned(exchange.guard().why_cut());
             }
-            self.pool.give_back(trip, exchange, place);
+            self.pool.give_back(trip, exchange, held);
         }
     }
 }

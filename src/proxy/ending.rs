@@ -54,6 +54,7 @@ pub(super) fn of_cut(reason: CutReason) -> End {
         CutReason::SessionEnded => End::CutSessionEnded,
         CutReason::CannotBeTold => End::CutCannotBeTold,
         CutReason::NotAllowed => End::CutNotAllowed,
+        CutReason::PanelMoved => End::CutPanelMoved,
         CutReason::GatewayEnds => End::CutGatewayEnds,
     }
 }

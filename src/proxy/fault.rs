@@ -135,8 +135,20 @@ fn of_cut(reason: CutReason) -> Option<Problem> {
         CutReason::SessionEnded => None,
         CutReason::CannotBeTold => Some(gate::untold()),
         CutReason::NotAllowed => Some(gate::not_allowed_now()),
+        CutReason::PanelMoved => Some(panel_moved()),
         CutReason::GatewayEnds => Some(gateway_ends()),
     }
+}
+
+/// The panel is to be asked where it is now.
+fn panel_moved() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "panel has moved")
+        .detail(
+            "the gateway's configuration has changed while this was under way, and names another place \
+             for the panel; whether the panel did what was asked is not certain, so look before you ask \
+             again",
+        )
+        .header(RETRY_AFTER, 1.into())
 }
 
 /// The gateway is to be asked again when it is back.

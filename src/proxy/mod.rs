@@ -10,6 +10,7 @@ mod condition;
 mod ending;
 mod fault;
 mod guarded;
+mod open;
 mod origin_head;
 mod panels;
 mod request_head;
@@ -32,13 +33,15 @@ pub use self::condition::PanelState;
 use self::condition::{Condition, Place};
 use self::ending::Teller;
 pub use self::fault::ForwardError;
+use self::open::{Admitted, Listed};
+pub use self::open::{Open, OpenHere};
 pub use self::panels::Panels;
 #[cfg(fuzzing)]
 pub use self::upstream::fuzzing;
 use self::upstream::{Answer, Person, RoundTrip, Upstream};
 pub use self::upstream::{AnswerFault, UpstreamError};
 use crate::accept::{Connection, Received};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Panel;
 use crate::gate::Permit;
 use crate::session::{CutReason, Exchange};
@@ -47,10 +50,18 @@ use crate::telemetry::Entry;
 use crate::wire::{Body, Response};
 
 /// The ways to the panels, of one worker: it has connections of its own.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Proxy {
     ways: Arc<[Way]>,
+    open: OpenHere,
+    still_allows: StillAllows,
 }
+
+/// Judges by the rules of the moment what was let pass by a permit, at that time.
+pub type StillAllows = Arc<dyn Fn(&Permit, Timestamp) -> Result<(), CutReason> + Send + Sync>;
+
+/// What an exchange holds until it is over: its place at the panel, and in the list of what is open.
+type Held = (Place, Listed);
 
 /// The way to one panel.
 #[derive(Debug, Clone)]
@@ -79,8 +90,14 @@ struct Outbound<'a> {
 
 impl Proxy {
     /// Ways to these panels; `tasks` owns the tunnels, and uploads that go on
-    /// after their answer.
-    pub fn new(panels: &Panels, clock: &Clock, tasks: &Shutdown) -> Self {
+    /// after their answer. What they carry is listed as `open`, and is judged once more then.
+    pub fn new(
+        panels: &Panels,
+        clock: &Clock,
+        tasks: &Shutdown,
+        open: &OpenHere,
+        still_allows: StillAllows,
+    ) -> Self {
         let ways = panels.all().map(|known| Way {
             upstream: Upstream::new(known.connector.clone(), &known.panel.bounds, tasks.clone()),
             panel: known.panel.clone(),
@@ -91,18 +108,20 @@ impl Proxy {
         });
         Self {
             ways: ways.collect(),
+            open: open.clone(),
+            still_allows,
         }
     }
 
-    /// Carries a request that the gate let pass to the panel that its permit names, and returns the
-    /// panel's answer.
+    /// Carries a request that the gate let pass at `begun` to the panel that its permit names, and
+    /// returns the panel's answer.
     ///
     /// # Errors
-    /// [`ForwardError`]: the session has ended, the panel failed, has no place or is down, or the
-    /// browser's body failed.
+    /// [`ForwardError`]: the session has ended, the rules have changed, the panel failed, has no place or
+    /// is down, or the browser's body failed.
     pub async fn forward(
         &self,
-        permit: Permit,
+        (permit, begun): (Permit, Timestamp),
         parts: &mut Parts,
         body: Received,
         connection: &Connection,
@@ -112,24 +131,36 @@ impl Proxy {
         let Some(way) = self.ways.iter().find(is_meant) else {
             return Err(fault::nonsense(permit.panel(), "no way leads to it"));
         };
-        way.forward(permit, parts, body, connection, entry).await
+        let exchange = match permit.session() {
+            Some(session) => Exchange::of(session.clone(), connection.closer().clone())
+                .map_err(ForwardError::Cut)?,
+            None => Exchange::of_nobody(),
+        };
+        let admitted = Arc::new(Admitted {
+            permit,
+            begun,
+            guard: exchange.guard().clone(),
+            closer: body.closer().unwrap_or(connection.closer()).clone(),
+        });
+        let listed = self.open.enter(admitted.clone(), &*self.still_allows);
+        let listed = listed.map_err(ForwardError::Cut)?;
+        let held = (exchange, listed);
+        let permit = &admitted.permit;
+        way.forward(permit, held, parts, body, connection, entry)
+            .await
     }
 }
 
 impl Way {
     async fn forward(
         &self,
-        permit: Permit,
+        permit: &Permit,
+        (exchange, listed): (Exchange, Listed),
         parts: &mut Parts,
         body: Received,
         connection: &Connection,
         entry: &Entry,
     ) -> Result<Response, ForwardError> {
-        let exchange = match permit.session() {
-            Some(session) => Exchange::of(session.clone(), connection.closer().clone())
-                .map_err(ForwardError::Cut)?,
-            None => Exchange::of_nobody(),
-        };
         if let Some(lease) = permit.session().and_then(|session| session.lease()) {
             connection.carries_under(lease);
         }
@@ -151,19 +182,20 @@ impl Way {
             .condition
             .enter()
             .map_err(|why| fault::not_now(&self.panel, &why, self.condition.retry_after()))?;
+        let held = (place, listed);
         let outbound = Outbound {
-            permit: &permit,
+            permit,
             panel: &self.panel,
             client: connection.client_of(&parts.headers),
             connection,
             entry,
         };
         let forwarded = if permit.target().is_websocket() {
-            let opening = self.open_tunnel(&outbound, parts, exchange, place);
+            let opening = self.open_tunnel(&outbound, parts, exchange, held);
             // Rare and large: every request would carry the room for it.
             Box::pin(opening).await
         } else {
-            self.exchange(&outbound, parts, body, exchange, place).await
+            self.exchange(&outbound, parts, body, exchange, held).await
         };
         match &forwarded {
             Ok(_) => self.condition.answered(),
@@ -192,10 +224,10 @@ impl Way {
         outbound: &Outbound<'_>,
         trip: Box<RoundTrip>,
         exchange: Exchange,
-        place: Place,
+        held: Held,
     ) -> ResponseBody {
         let teller = Teller::of(outbound, &self.panel);
-        ResponseBody::new(trip, exchange, self.upstream.pool().clone(), place, teller)
+        ResponseBody::new(trip, exchange, self.upstream.pool().clone(), held, teller)
     }
 
     async fn exchange(
@@ -204,7 +236,7 @@ impl Way {
         parts: &Parts,
         body: RequestBody,
         exchange: Exchange,
-        place: Place,
+        held: Held,
     ) -> Result<Response, ForwardError> {
         let request = request_head::build(outbound, parts).with(body, exchange.guard());
         let person = Person::of(&exchange, outbound.client);
@@ -221,7 +253,7 @@ impl Way {
         }
         let head = response_head::clean(head, outbound);
         let taken = Taken::of(&head, &self.clock);
-        let body = self.body(outbound, trip, exchange, place).taken(taken);
+        let body = self.body(outbound, trip, exchange, held).taken(taken);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }

@@ -18,12 +18,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::body::RequestBody;
-use super::condition::Place;
 use super::ending::Teller;
 use super::guarded::Guarded;
 use super::upstream::{Answer, Head, Stream};
 use super::websocket::{self, Frames, close_frame};
-use super::{ForwardError, Outbound, Way, fault, request_head, response_head};
+use super::{ForwardError, Held, Outbound, Way, fault, request_head, response_head};
 use crate::clock::Clock;
 use crate::session::{CutReason, Exchange};
 use crate::shutdown::Shutdown;
@@ -49,7 +48,7 @@ impl Way {
         outbound: &Outbound<'_>,
         parts: &mut Parts,
         exchange: Exchange,
-        place: Place,
+        held: Held,
     ) -> Result<Response, ForwardError> {
         let over_http2 = parts.version == Version::HTTP_2;
         let browser = parts.extensions.remove::<OnUpgrade>();
@@ -59,7 +58,7 @@ impl Way {
         let sent = exchange.until_cut(self.upstream.send_alone(request)).await;
         let answer = self.answered(&exchange, sent)?;
         if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-            return self.declined(answer, outbound, exchange, over_http2, place);
+            return self.declined(answer, outbound, exchange, over_http2, held);
         }
         let proved = key.is_some_and(|key| proves(&answer.head, &key));
         let (Some(browser), true) = (browser, proved) else {
@@ -71,7 +70,7 @@ impl Way {
         let tunnel = Tunnel {
             exchange,
             teller: Teller::of(outbound, &self.panel),
-            _place: place,
+            _held: held,
             clock: self.clock.clone(),
             shutdown: self.tasks.clone(),
         };
@@ -92,14 +91,14 @@ impl Way {
         outbound: &Outbound<'_>,
         exchange: Exchange,
         over_http2: bool,
-        place: Place,
+        held: Held,
     ) -> Result<Response, ForwardError> {
         if over_http2 && answer.head.status.is_success() {
             // To the browser a success would mean that the tunnel stands.
             return Err(fault::nonsense(&self.panel, "it did not switch protocols"));
         }
         let head = response_head::clean(answer.head, outbound);
-        let body = self.body(outbound, answer.trip, exchange, place);
+        let body = self.body(outbound, answer.trip, exchange, held);
         Ok(Response::from_parts(head, Body::new(body)))
     }
 }
@@ -153,7 +152,7 @@ struct Tunnel {
     exchange: Exchange,
     /// Holds its line in the log, which is written when the tunnel is over.
     teller: Teller,
-    _place: Place,
+    _held: Held,
     clock: Clock,
     shutdown: Shutdown,
 }

@@ -44,6 +44,7 @@ pub(super) fn close_frame(reason: CutReason) -> Vec<u8> {
     let (status, text): (u16, &str) = match reason {
         CutReason::SessionEnded => (1008, "the session has ended"),
         CutReason::NotAllowed => (1008, "the rules no longer allow this"),
+        CutReason::PanelMoved => (1012, "the panel has moved; connect again"),
         CutReason::CannotBeTold => (1013, "sessions can't be checked; try again later"),
         CutReason::GatewayEnds => (1012, "the gateway restarts"),
     };
@@ -222,6 +223,7 @@ mod tests {
         for (reason, status) in [
             (CutReason::SessionEnded, 1008_u16),
             (CutReason::NotAllowed, 1008),
+            (CutReason::PanelMoved, 1012),
             (CutReason::CannotBeTold, 1013),
             (CutReason::GatewayEnds, 1012),
         ] {

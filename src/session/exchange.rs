@@ -38,6 +38,9 @@ pub enum CutReason {
     /// The configuration has changed.
     #[error("the rules no longer allow this")]
     NotAllowed,
+    /// The configuration has changed, and what is allowed still is asked of another place now.
+    #[error("the panel has moved")]
+    PanelMoved,
     /// The session lives on.
     #[error("the gateway ends")]
     GatewayEnds,

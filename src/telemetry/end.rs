@@ -27,6 +27,8 @@ pub enum End {
     CutCannotBeTold,
     /// The rules changed.
     CutNotAllowed,
+    /// The panel is elsewhere now.
+    CutPanelMoved,
     /// The gateway ended.
     CutGatewayEnds,
     /// The gateway could not go on.
@@ -49,9 +51,22 @@ impl End {
             Self::CutSessionEnded => "cut-session-ended",
             Self::CutCannotBeTold => "cut-cannot-be-told",
             Self::CutNotAllowed => "cut-not-allowed",
+            Self::CutPanelMoved => "cut-panel-moved",
             Self::CutGatewayEnds => "cut-gateway-ends",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether the gateway broke it off.
+    pub fn is_cut(self) -> bool {
+        matches!(
+            self,
+            Self::CutSessionEnded
+                | Self::CutCannotBeTold
+                | Self::CutNotAllowed
+                | Self::CutPanelMoved
+                | Self::CutGatewayEnds
+        )
     }
 
     /// Whether the panel is at fault.

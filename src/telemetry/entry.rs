@@ -134,10 +134,14 @@ impl Entry {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
+        let end = self.end();
         self.log.metrics().exchange_over(took);
+        if end.is_cut() {
+            self.log.metrics().cut(end);
+        }
         if let Some(line) = self.line.take() {
             let mut line = line.into_inner().unwrap_or_else(PoisonError::into_inner);
-            line.end = self.end().word();
+            line.end = end.word();
             let bytes = self.bytes.load(Ordering::Relaxed);
             let text = line.written(self.log.format(), bytes, took);
             self.log.write(text);
@@ -163,9 +167,11 @@ impl Drop for Counted {
         if exchange.is_tunnel.load(Ordering::Relaxed) {
             return;
         }
-        self.entry.ended(match exchange.is_head || self.is_over {
+        let is_complete = exchange.is_head || self.is_over || self.body.is_end_stream();
+        // A body that was cut knows why, and says so when it goes.
+        drop(std::mem::take(&mut self.body));
+        self.entry.ended(match is_complete {
             true => End::Complete,
-            false if self.body.is_end_stream() => End::Complete,
             false => End::ClientLeft,
         });
     }

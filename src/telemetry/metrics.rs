@@ -31,6 +31,7 @@ struct Numbers {
     store_seconds: Histogram,
     upstream_errors: Family<Upstream, Counter>,
     broken_answers: Family<BrokenAnswer, Counter>,
+    cut: Family<Cause, Counter>,
     panics: Counter,
     lines_dropped: Counter,
     registry: Mutex<Registry>,
@@ -164,6 +165,7 @@ impl Default for Metrics {
             store_seconds: seconds(),
             upstream_errors: Family::default(),
             broken_answers: Family::default(),
+            cut: Family::default(),
             panics: Counter::default(),
             lines_dropped: Counter::default(),
             registry: Mutex::default(),
@@ -247,6 +249,11 @@ impl Numbers {
             "broken_answers",
             "Answers and WebSockets that a panel broke off after their head",
             self.broken_answers.clone(),
+        );
+        registry.register(
+            "exchanges_cut",
+            "Requests, answers and WebSockets that the gateway broke off, by the reason",
+            self.cut.clone(),
         );
     }
 }
@@ -409,6 +416,12 @@ impl Metrics {
         self.0.upstream_errors.get_or_create(&labels).inc();
     }
 
+    /// The gateway broke an exchange off.
+    pub(super) fn cut(&self, end: End) {
+        let cause = end.word();
+        self.0.cut.get_or_create(&Cause { cause }).inc();
+    }
+
     /// A panel broke its answer off in this way.
     pub fn broke_off(&self, panel: &str, end: End) {
         let labels = BrokenAnswer {
@@ -446,6 +459,7 @@ mod tests {
         metrics.setup_link_refused();
         metrics.revocation(Step::LastByte, Duration::from_millis(20));
         metrics.broke_off("a", End::PanelBadChunk);
+        metrics.cut(End::CutNotAllowed);
         metrics.upstream_error("back \"office\"", StatusCode::BAD_GATEWAY);
         let text = metrics.text();
         for line in [
@@ -459,6 +473,7 @@ mod tests {
             "portcullis_revocation_seconds_count{step=\"LastByte\"} 1",
             "portcullis_upstream_errors_total{panel=\"back \\\"office\\\"\",status=\"502\"} 1",
             "portcullis_broken_answers_total{panel=\"a\",cause=\"panel-bad-chunk\"} 1",
+            "portcullis_exchanges_cut_total{cause=\"cut-not-allowed\"} 1",
             "portcullis_sessions 3",
             "portcullis_panel_up{panel=\"a\"} 1",
             "# HELP portcullis_sessions Live sessions.",

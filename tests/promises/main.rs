@@ -18,6 +18,7 @@ mod ended_means_ended;
 mod faults;
 mod flat_memory;
 mod health;
+mod judged_again;
 mod kept;
 mod no_secret_is_told;
 mod open;

@@ -56,9 +56,20 @@ impl Everything {
     }
 
     /// All of it ends, each in its own good form, before `limit` has passed.
-    pub(crate) async fn ends_within(mut self, limit: Duration) {
+    pub(crate) async fn ends_within(self, limit: Duration) {
+        self.ends_for((1008, "the session has ended"), 401, limit)
+            .await;
+    }
+
+    /// The same for a reason: a code and words for WebSockets, a status for what was not answered yet.
+    pub(crate) async fn ends_for(self, why: (u16, &str), status: u16, limit: Duration) {
         let begun = Instant::now();
-        let expected = Some(Message::Close(1008, "the session has ended".to_owned()));
+        soon("all of it to end", self.ends(why, status)).await;
+        assert!(begun.elapsed() < limit, "it took {:?}", begun.elapsed());
+    }
+
+    async fn ends(mut self, why: (u16, &str), status: u16) {
+        let expected = Some(Message::Close(why.0, why.1.to_owned()));
         assert_eq!(self.websocket.hear_out().await, expected, "over HTTP/1.1");
         assert_eq!(
             self.websocket_over_http2.hear_out().await,
@@ -71,10 +82,34 @@ impl Everything {
             ends_broken(&mut self.stalled_download).await,
             "a stalled download"
         );
-        assert_eq!(self.long_poll.answer().await.status, 401, "a long poll");
-        assert_eq!(self.upload.answer().await.status, 401, "an upload");
-        while let Ok(Some(_)) = http2::next(&mut self.stream).await {}
-        assert!(begun.elapsed() < limit, "it took {:?}", begun.elapsed());
+        assert_eq!(self.long_poll.answer().await.status, status, "a long poll");
+        assert_eq!(self.upload.answer().await.status, status, "an upload");
+        let ended = loop {
+            match http2::next(&mut self.stream).await {
+                Ok(Some(_)) => {}
+                ended => break ended,
+            }
+        };
+        assert!(ended.is_err(), "a stream of HTTP/2 that looks complete");
+    }
+}
+
+impl Everything {
+    /// All of it is open still.
+    pub(crate) async fn goes_on(&mut self) {
+        self.websocket.check_echo().await;
+        self.websocket_over_http2.check_echo().await;
+        assert!(goes_on(&mut self.stream).await, "events over HTTP/2");
+        for (what, wire) in [
+            ("events", &mut self.events),
+            ("a download", &mut self.download),
+        ] {
+            for _ in 0..3 {
+                assert!(!wire.some().await.is_empty(), "{what}");
+            }
+        }
+        self.upload.send("more bytes").await;
+        assert!(!self.stalled_download.some().await.is_empty());
     }
 }
 

@@ -19,7 +19,10 @@ impl Http2 {
     pub async fn connect(port: u16) -> Self {
         let stream = soon("a TLS connection", tls(port, &[b"h2"])).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
-        let (sender, connection) = soon("HTTP/2", h2::client::handshake(stream)).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        // As browsers do: a stream that is not read holds up no other.
+        let builder = builder.initial_connection_window_size(1 << 20);
+        let (sender, connection) = soon("HTTP/2", builder.handshake(stream)).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });

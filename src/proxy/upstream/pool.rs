@@ -93,13 +93,13 @@ impl Pool {
     }
 
     /// Puts the connection of an answer back, if it may serve again. A request that is still being sent,
-    /// as the answer came before its end, is sent on, and keeps its exchange and `place` until it is
+    /// as the answer came before its end, is sent on, and keeps its exchange and what is `held` until it is
     /// over or cut.
     pub(in crate::proxy) fn give_back<P: Send + 'static>(
         &self,
         trip: Box<RoundTrip>,
         exchange: Exchange,
-        place: P,
+        held: P,
     ) {
         match trip.end() {
             Afterwards::Free(connection) => self.put(connection),
@@ -112,7 +112,7 @@ impl Pool {
                         _ = exchange.until_cut(sending) => {}
                         () = tasks.hurried() => {}
                     }
-                    drop((trip, exchange, place));
+                    drop((trip, exchange, held));
                 });
             }
         }

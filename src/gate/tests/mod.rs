@@ -1,5 +1,7 @@
 //! Verdicts by table: session table and rules in, verdict out.
 
+mod judged_again;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

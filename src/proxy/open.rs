@@ -1,0 +1,234 @@
+//! What is open, so that it can be judged again when the rules change.
+//!
+//! A permit is a judgement of the moment. Every exchange is listed with its permit until it is over. A
+//! changed configuration is put in force first and holds what is listed against its rules then; an
+//! exchange is listed first and asks then whether the rules are still those that judged it. So
+//! none is missed between the two.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::cancel::Cancel;
+use crate::clock::Timestamp;
+use crate::gate::Permit;
+use crate::session::{CutReason, Guard};
+
+/// How long a cut exchange may take to end in good form before what carries it is dropped: a client that
+/// does not read must not keep it open. With it, everything is closed within a second.
+const GRACE: Duration = Duration::from_millis(400);
+
+/// How often it is looked at whether they have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Free places that are kept; after a larger crowd nothing of its size is.
+const KEPT: usize = 1024;
+
+/// What is open at all workers. Cheap to clone; clones see the same.
+#[derive(Debug, Clone, Default)]
+pub struct Open(Arc<Mutex<Vec<OpenHere>>>);
+
+/// What is open at one worker.
+#[derive(Debug, Clone, Default)]
+pub struct OpenHere(Arc<Mutex<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    /// `None` where a place is free.
+    places: Vec<Option<Arc<Admitted>>>,
+    free: Vec<usize>,
+}
+
+/// What was let pass: by which permit and when, and how it is ended.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) permit: Permit,
+    pub(super) begun: Timestamp,
+    pub(super) guard: Guard,
+    /// Drops what carries it: its stream over HTTP/2, else its connection.
+    pub(super) closer: Cancel,
+}
+
+/// An exchange in the list, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Listed {
+    here: OpenHere,
+    place: usize,
+}
+
+impl Open {
+    /// The list of one more worker.
+    pub fn of_worker(&self) -> OpenHere {
+        let here = OpenHere::default();
+        lock(&self.0).push(here.clone());
+        here
+    }
+
+    /// Judges everything that is open again, and cuts what fails; how many exchanges that were. Takes
+    /// half a second at the most, and locks no list while it judges.
+    pub async fn judge_again(
+        &self,
+        still_allows: impl Fn(&Permit, Timestamp) -> Result<(), CutReason>,
+    ) -> usize {
+        let lists = lock(&self.0).clone();
+        let mut fallen = Vec::new();
+        for admitted in lists.iter().flat_map(OpenHere::all) {
+            if let Err(reason) = still_allows(&admitted.permit, admitted.begun) {
+                admitted.guard.cut(reason);
+                fallen.push(Arc::downgrade(&admitted));
+            }
+        }
+        let begun = Instant::now();
+        // What has ended is held by nobody.
+        while fallen.iter().any(|one| one.strong_count() > 0) && begun.elapsed() < GRACE {
+            sleep(LOOK).await;
+        }
+        for stuck in fallen.iter().filter_map(Weak::upgrade) {
+            stuck.closer.cancel();
+        }
+        fallen.len()
+    }
+}
+
+impl OpenHere {
+    /// Lists an exchange that begins, and then judges it once more.
+    ///
+    /// # Errors
+    /// Why it may not begin under the rules of this moment.
+    pub(super) fn enter(
+        &self,
+        admitted: Arc<Admitted>,
+        still_allows: impl FnOnce(&Permit, Timestamp) -> Result<(), CutReason>,
+    ) -> Result<Listed, CutReason> {
+        let listed = self.list(admitted.clone());
+        still_allows(&admitted.permit, admitted.begun)?;
+        Ok(listed)
+    }
+
+    fn list(&self, admitted: Arc<Admitted>) -> Listed {
+        let mut list = lock(&self.0);
+        let free = list.free.pop();
+        let place = free.unwrap_or(list.places.len());
+        match list.places.get_mut(place) {
+            Some(free) => *free = Some(admitted),
+            None => list.places.push(Some(admitted)),
+        }
+        drop(list);
+        Listed {
+            here: self.clone(),
+            place,
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Admitted>> {
+        lock(&self.0).places.iter().flatten().cloned().collect()
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut list = lock(&self.here.0);
+        let left = list.places.get_mut(self.place).and_then(Option::take);
+        list.free.push(self.place);
+        if list.free.len() == list.places.len() && list.free.len() > KEPT {
+            *list = List::default();
+        }
+        drop(list);
+        drop(left);
+    }
+}
+
+/// A panic while holding the lock leaves a list whole, so poisoning tells nothing.
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, SessionLimits};
+    use crate::gate::{Asked, Gate, Verdict};
+    use crate::session::{Exchange, Sessions};
+
+    /// Something that was let pass, with what ends it.
+    fn admitted() -> (Arc<Admitted>, Exchange) {
+        let text = "[[panel]]\nupstream = \"http://127.0.0.1:1\"\n[[panel.rule]]\npath = \"/\"\nallow = \"anyone\"";
+        let config = Config::parse(text, "p.toml".as_ref()).unwrap();
+        let (clock, _) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+        let limits: SessionLimits = config.session;
+        let sessions = Sessions::new(limits, clock.clone());
+        let gate = Gate::new("a.example", config.panels.clone(), sessions);
+        let request = http::Request::get("/").header("host", "a.example");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let Verdict::Pass(permit) = gate.decide(&parts, client, clock.now(), Asked::Nothing) else {
+            panic!("it is open to anyone");
+        };
+        let exchange = Exchange::of_nobody();
+        let admitted = Admitted {
+            permit,
+            begun: clock.now(),
+            guard: exchange.guard().clone(),
+            closer: Cancel::new(),
+        };
+        (Arc::new(admitted), exchange)
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_is_listed_before_it_asks_for_the_rules() {
+        let open = Open::default();
+        let here = open.of_worker();
+        let (admitted, exchange) = admitted();
+        // At this moment the rules change: either they see it, or it sees them.
+        let listed = here.enter(admitted, |_, _| {
+            assert_eq!(here.all().len(), 1);
+            Err(CutReason::NotAllowed)
+        });
+        assert_eq!(listed.map(drop), Err(CutReason::NotAllowed));
+        assert!(here.all().is_empty());
+        drop(exchange);
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_cut_and_what_stays_then_is_dropped() {
+        let open = Open::default();
+        let workers = [open.of_worker(), open.of_worker()];
+        let entered = workers.each_ref().map(|here| {
+            let (admitted, exchange) = admitted();
+            let listed = here.enter(admitted.clone(), |_, _| Ok(())).unwrap();
+            (admitted, listed, exchange)
+        });
+        assert_eq!(open.judge_again(|_, _| Ok(())).await, 0);
+        let [(first, listed, exchange), (stuck, _listed, _exchange)] = entered;
+        let closer = first.closer.clone();
+        drop(first);
+        let leaving = async move {
+            let reason = exchange.guard().is_cut().await;
+            drop(listed);
+            reason
+        };
+        let judging = open.judge_again(|_, _| Err(CutReason::PanelMoved));
+        let (count, reason) = tokio::join!(judging, leaving);
+        assert_eq!((count, reason), (2, CutReason::PanelMoved));
+        assert_eq!(stuck.guard.why_cut(), Some(CutReason::PanelMoved));
+        assert!(stuck.closer.is_cancelled() && !closer.is_cancelled());
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let here = OpenHere::default();
+        for _ in 0..3 {
+            let (one, another) = (admitted().0, admitted().0);
+            let one = here.list(one);
+            let another = here.list(another);
+            drop(one);
+            assert_eq!(here.all().len(), 1);
+            drop(another);
+        }
+        assert_eq!(lock(&here.0).places.len(), 2);
+    }
+}
