@@ -35,11 +35,11 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager"
 /// of those who have not said who they are. A change that a person or a program asked for names them.
 const WITHOUT_AN_ACTOR: [&str; 10] = [
     "src/cluster/begin_anew.rs",
-    "src/gateway/reload.rs",
     "src/login/mod.rs",
     "src/management/told.rs",
     "src/management/token_watch.rs",
     "src/store/admission.rs",
+    "src/store/change/ended.rs",
     "src/store/failures.rs",
     "src/store/guesses.rs",
     "src/users/setup.rs",

@@ -26,7 +26,7 @@ pub use self::destination::Destination;
 pub use self::destination_field::{DESTINATION, DestinationField};
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
-pub use self::refusal::{SignIn, forget_browser, login_out_of_frame, sign_in};
+pub use self::refusal::{SignIn, forget_browser, login_out_of_frame, sign_in, tell_why_ended};
 pub use self::target::{Host, Target};
 use self::visit::Open;
 pub use self::visit::{SessionCookie, Visit};

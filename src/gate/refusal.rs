@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::target::{Host, Target};
 use super::visit::{SessionCookie, Visit};
+use crate::model::EndedSession;
 use crate::wire::{Body, NextPath, Problem, Response, cookie, negotiate};
 
 /// Why a person has to sign in.
@@ -23,7 +24,7 @@ impl SignIn {
         match (self, visit.cookie) {
             (Self::TooLongAgo, _) => "too-long-ago",
             (Self::NoSession, SessionCookie::Missing | SessionCookie::Live) => "no-session",
-            (Self::NoSession, SessionCookie::Ended) => "session-ended",
+            (Self::NoSession, SessionCookie::Ended(_)) => "session-ended",
             (Self::NoSession, SessionCookie::Malformed) => "malformed-cookie",
             (Self::NoSession, SessionCookie::Conflict) => "two-session-cookies",
         }
@@ -32,15 +33,35 @@ impl SignIn {
 
 /// 303 to the login page for a navigation, else 401. The cookie stays, also one that opens nothing: this
 /// request may have been sent with a former token, and the browser may have been given another since.
-pub fn sign_in(why: SignIn, target: &Target, parts: &Parts, visit: &Visit) -> Response {
+///
+/// `ended`: why the session that was shown has ended, where that is known.
+pub fn sign_in(
+    why: SignIn,
+    target: &Target,
+    parts: &Parts,
+    visit: &Visit,
+    ended: Option<EndedSession>,
+) -> Response {
     if !negotiate::wants_page(&parts.method, &parts.headers) {
-        return unauthorized(why).into_response();
+        let problem = unauthorized(why);
+        return match ended {
+            Some(ended) => tell_why_ended(problem, ended).into_response(),
+            None => problem.into_response(),
+        };
     }
     let mut response = to_login(target);
     if visit.has_stale_cookie() {
         forget_pages(response.headers_mut());
     }
     response
+}
+
+/// The same problem, which says why the session that was shown has ended.
+pub fn tell_why_ended(problem: Problem, ended: EndedSession) -> Problem {
+    problem
+        .detail(format!("{} Sign in again.", ended.sentence()))
+        .field("ended_because", ended.reason.as_str())
+        .field("ended_at", ended.at.rfc3339())
 }
 
 /// Deletes the session cookie, and the pages that the browser has kept of it. Only for a person who signs

@@ -30,7 +30,7 @@ pub enum SessionCookie {
     /// The token of a live session.
     Live,
     /// A token that opens nothing: its session has ended, or it was never given out.
-    Ended,
+    Ended(TokenHash),
     /// A text that is no token of this gateway.
     Malformed,
     /// Two cookies of the name, of which one is forged.
@@ -57,7 +57,7 @@ impl Visit {
         let shown = cookie::find(headers, cookie::SESSION);
         let (token, unopened) = match shown {
             Found::One(value) => match Token::hash_of(value) {
-                Some(token) => (Some(token), SessionCookie::Ended),
+                Some(token) => (Some(token), SessionCookie::Ended(token)),
                 None => (None, SessionCookie::Malformed),
             },
             Found::None => (None, SessionCookie::Missing),
@@ -81,6 +81,14 @@ impl Visit {
             session,
         };
         (visit, open)
+    }
+
+    /// The token that was shown and opens nothing.
+    pub fn ended_token(&self) -> Option<TokenHash> {
+        match self.cookie {
+            SessionCookie::Ended(token) => Some(token),
+            _ => None,
+        }
     }
 
     /// A cookie was shown that opens nothing.

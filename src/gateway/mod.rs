@@ -40,7 +40,7 @@ use crate::gate::{self, Asked, Permit, Target, Verdict, Visit};
 use crate::model::TokenHash;
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Open, OpenHere, Proxy, StillAllows};
-use crate::session::{Session, Sessions};
+use crate::session::{Session, Sessions, WhyEnded};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{AccessLog, Answers, Entry, Metrics};
 use crate::wire::own_answer::OfPanel;
@@ -50,6 +50,7 @@ use crate::wire::{Body, Problem, RequestId, Response, negotiate};
 struct House {
     front: ArcSwap<Front>,
     portal: Portal,
+    why_ended: WhyEnded,
     cluster: Cluster,
     control: Handle,
     access: AccessLog,
@@ -159,7 +160,9 @@ impl Door {
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
                 entry.tell(|line| line.cause = Some(why.cause(&visit).into()));
-                Answered::of("sign-in", ask_to_sign_in(why, &target, parts, &visit))
+                // Seldom, and large.
+                let asked = Box::pin(house.ask_to_sign_in(why, &target, parts, &visit));
+                Answered::of("sign-in", asked.await)
             }
             Verdict::AboutServer => Answered::of("about-server", nothing_to_say()),
             Verdict::Refuse(problem, visit) => {
@@ -237,6 +240,29 @@ impl House {
         }
     }
 
+    /// The way to the login page; out of a frame first. A program is told why its session has ended: a
+    /// person is told so by the login page.
+    async fn ask_to_sign_in(
+        &self,
+        why: gate::SignIn,
+        target: &Target,
+        parts: &Parts,
+        visit: &Visit,
+    ) -> Response {
+        if let Some(login) = gate::login_out_of_frame(target, parts) {
+            return portal::out_of_frame(&login);
+        }
+        let mut ended = None;
+        if let (Some(token), false) = (visit.ended_token(), wants_page(parts)) {
+            let why_ended = self.why_ended.clone();
+            let asked = self
+                .control
+                .spawn(async move { why_ended.of(&token).await });
+            ended = asked.await.ok().flatten();
+        }
+        gate::sign_in(why, target, parts, visit, ended)
+    }
+
     /// Pages run on the control runtime, and go on when the browser hangs up.
     async fn show_portal(&self, visit: Visit, parts: Parts, body: Received) -> Response {
         if let Some(session) = &visit.session {
@@ -291,15 +317,20 @@ impl Door {
             }
             Err(fault) => {
                 fault.end().into_iter().for_each(|end| entry.ended(end));
-                self.failed(&fault, parts, connection)
+                Box::pin(self.failed(&fault, parts, connection)).await
             }
         }
     }
 
-    fn failed(&self, fault: &ForwardError, parts: &Parts, connection: &Connection) -> Response {
+    async fn failed(
+        &self,
+        fault: &ForwardError,
+        parts: &Parts,
+        connection: &Connection,
+    ) -> Response {
         let Some(problem) = fault.problem() else {
             let client = connection.client_of(&parts.headers);
-            return self.session_ended(parts, client, fault);
+            return self.session_ended(parts, client, fault).await;
         };
         if let Some(panel) = fault.panel_at_fault() {
             let reference = problem.reference();
@@ -313,9 +344,12 @@ impl Door {
     }
 
     /// The session ended while its request was under way: the gate no longer lets it pass.
-    fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
-        match self.house.judge(parts, client) {
-            Verdict::SignIn(why, target, visit) => ask_to_sign_in(why, &target, parts, &visit),
+    async fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
+        let house = &self.house;
+        match house.judge(parts, client) {
+            Verdict::SignIn(why, target, visit) => {
+                house.ask_to_sign_in(why, &target, parts, &visit).await
+            }
             Verdict::Refuse(problem, _) => refuse(problem, wants_page(parts)),
             // An open path whose session ended: it may be asked for again, as nobody.
             _ => refuse(
@@ -328,14 +362,6 @@ impl Door {
 
 fn wants_page(parts: &Parts) -> bool {
     negotiate::wants_page(&parts.method, &parts.headers)
-}
-
-/// The way to the login page; out of a frame first.
-fn ask_to_sign_in(why: gate::SignIn, target: &Target, parts: &Parts, visit: &Visit) -> Response {
-    match gate::login_out_of_frame(target, parts) {
-        Some(login) => portal::out_of_frame(&login),
-        None => gate::sign_in(why, target, parts, visit),
-    }
 }
 
 /// The sentence, as a page for people and a document for programs.

@@ -18,9 +18,7 @@ use super::supervisor::{self, State};
 use crate::accept::tls::Certificates;
 use crate::config::{Config, Live};
 use crate::gate::Permit;
-use crate::model::{Action, Actor, Event};
-use crate::revoke::Revoker;
-use crate::session::{Session, Sessions};
+use crate::session::Sessions;
 use crate::shutdown::Shutdown;
 
 /// How often files are looked at.
@@ -32,7 +30,6 @@ pub(super) struct Reload {
     pub(super) file: Option<PathBuf>,
     pub(super) live: Live,
     pub(super) sessions: Sessions,
-    pub(super) revoker: Revoker,
     /// `None` where no listener needs one.
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) house: Arc<House>,
@@ -125,13 +122,12 @@ impl Reload {
             }
         };
         front.panels.watch(&self.tasks);
-        let lacking = self.lacking(&new);
+        // Those that it no longer lets pass are ended by the next sweep, with an entry that says why.
         self.sessions.hold_to(new.session, &new.second_factor);
         self.live.replace(new);
         self.house.front.store(Arc::new(front));
         tracing::info!(sections = ?changed, "the configuration has changed");
         self.judge_what_is_open().await;
-        self.end(&lacking).await;
     }
 
     /// What was let pass before goes on only where the rules that are in force now let it pass, too.
@@ -143,33 +139,6 @@ impl Reload {
             tracing::info!(
                 exchanges,
                 "what the changed configuration no longer allows was cut"
-            );
-        }
-    }
-
-    /// Sessions that were begun without the second factor that their role needs now.
-    fn lacking(&self, new: &Config) -> Vec<Arc<Session>> {
-        let lacks = |session: &Arc<Session>| {
-            let role = session.user().role;
-            session.second_factor().is_none() && new.second_factor.required_for(role)
-        };
-        let mut all = self.sessions.all();
-        all.retain(lacks);
-        all
-    }
-
-    /// The table lets none of them pass any more; here they are ended for good, and the audit list says
-    /// why.
-    async fn end(&self, lacking: &[Arc<Session>]) {
-        for session in lacking {
-            let name = &session.user().name;
-            let event = Event::about(Actor::Gateway, Action::SessionEnded, name)
-                .detail("a second factor is needed now");
-            let ended = self.revoker.end_session(session, event).await;
-            ended.tell(
-                drop,
-                |why| tracing::error!(user = %name, %why, "a session without a second factor could not be ended in the store"),
-                |doubt| tracing::error!(user = %name, %doubt, "a session without a second factor may not be ended everywhere"),
             );
         }
     }

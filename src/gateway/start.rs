@@ -33,7 +33,7 @@ use crate::login;
 use crate::management::{LookAtPanels, Management};
 use crate::portal::{self, Portal};
 use crate::proxy::{Open, UpstreamError};
-use crate::session::{self, AskOthers};
+use crate::session::{self, AskOthers, WhyEnded};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 use crate::telemetry::{self, AccessLog, Metrics};
@@ -158,7 +158,6 @@ async fn serve(
         file,
         live: rooms.live.clone(),
         sessions: rooms.sessions.clone(),
-        revoker: rooms.revoker.clone(),
         certificates: handshakes.certificates.clone(),
         house,
         tasks: tasks.clone(),
@@ -210,6 +209,7 @@ impl House {
         access: AccessLog,
         (tasks, leaving): (&Shutdown, &Shutdown),
     ) -> Self {
+        let why_ended = WhyEnded::new(rooms.store.clone(), rooms.sessions.clone());
         Self {
             front: ArcSwap::from_pointee(front),
             over_tls_alone: over_tls_alone(&rooms.config),
@@ -220,12 +220,14 @@ impl House {
                     revoker: rooms.revoker.clone(),
                     sessions: rooms.sessions.clone(),
                     cluster: rooms.cluster.clone(),
+                    why_ended: why_ended.clone(),
                 },
                 rooms.store.form_key(),
                 rooms.live.clone(),
                 rooms.clock.clone(),
                 rooms.metrics.clone(),
             ),
+            why_ended,
             cluster: rooms.cluster.clone(),
             control: Handle::current(),
             heads: RefusedHeads::new(access.clone(), rooms.metrics.clone(), rooms.clock.clone()),

@@ -4,6 +4,7 @@
 //! inside the house.
 
 mod actor;
+mod end_reason;
 mod event;
 mod factor;
 mod generation;
@@ -15,6 +16,7 @@ mod session;
 mod user;
 
 pub use actor::{Actor, Credential};
+pub use end_reason::{EndReason, EndedSession};
 pub use event::{Action, Event};
 pub use factor::FactorKind;
 pub use generation::Generation;

@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 
 use super::csrf::{self, Binding, FormKey};
 use super::form::Form;
-use super::refusal::{Refusal, unauthorized};
+use super::refusal::{Refusal, SIGN_IN_NEEDED, unauthorized};
 use super::{Desk, step};
 use crate::gate::{Destination, Visit};
 use crate::login::Origin;
@@ -37,7 +37,7 @@ impl FromRequestParts<Arc<Desk>> for Asked {
         let visit = parts.extensions.remove::<Visit>();
         Ok(Self {
             // The portal put it there; without it nobody is signed in.
-            visit: visit.ok_or_else(|| unauthorized("sign-in needed", "nobody was recognised"))?,
+            visit: visit.ok_or_else(|| unauthorized(SIGN_IN_NEEDED, "nobody was recognised"))?,
             parts: parts.clone(),
         })
     }
@@ -92,7 +92,7 @@ impl Asked {
     /// Whoever asks is not signed in; a person goes to do that, and comes back to this page, or to the one
     /// from which a form was sent.
     pub(super) fn sign_in_first(&self) -> Refusal {
-        let problem = unauthorized("sign-in needed", "this request shows no live session");
+        let problem = unauthorized(SIGN_IN_NEEDED, "this request shows no live session");
         let is_read = [Method::GET, Method::HEAD].contains(&self.parts.method);
         let path = self.parts.uri.path();
         let whole = self.parts.uri.path_and_query().map(PathAndQuery::as_str);

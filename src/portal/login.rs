@@ -13,7 +13,7 @@ use super::refusal::{Answer, Refusal, out_of_date};
 use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
 use crate::login::Next;
-use crate::model::UserName;
+use crate::model::{EndedSession, UserName};
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::telemetry::SignIn;
@@ -31,7 +31,11 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
     let signed_in = signed_in.as_ref();
     let destination = asked.destination(&desk);
     let done = asked.query("done").and_then(|word| Done::read(&word));
-    let notice = done.map(Done::sentence);
+    let ended = match asked.visit.ended_token().filter(|_| done.is_none()) {
+        Some(token) => desk.why_ended.of(&token).await.map(EndedSession::sentence),
+        None => None,
+    };
+    let notice = done.map(Done::sentence).or(ended.as_deref());
     let form = sign_in::login(&sign_in::Login {
         csrf: &desk.form_key.field(stranger.binding()),
         next: next.as_str(),

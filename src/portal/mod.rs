@@ -42,7 +42,7 @@ use crate::gate::Visit;
 use crate::login::{Login, WrongSecrets};
 use crate::model::UserId;
 use crate::revoke::Revoker;
-use crate::session::{Session, Sessions};
+use crate::session::{Session, Sessions, WhyEnded};
 use crate::telemetry::Metrics;
 use crate::users::Users;
 use crate::wire::{Body, Problem, Request, Response, negotiate};
@@ -51,6 +51,7 @@ use crate::wire::{Body, Problem, Request, Response, negotiate};
 #[derive(Clone)]
 pub struct Portal {
     router: Router,
+    why_ended: WhyEnded,
     config: Live,
 }
 
@@ -61,6 +62,7 @@ pub struct Verbs {
     pub revoker: Revoker,
     pub sessions: Sessions,
     pub cluster: Cluster,
+    pub why_ended: WhyEnded,
 }
 
 /// What the pages work with.
@@ -70,6 +72,7 @@ struct Desk {
     revoker: Revoker,
     sessions: Sessions,
     cluster: Cluster,
+    why_ended: WhyEnded,
     form_key: FormKey,
     config: Live,
     clock: Clock,
@@ -94,6 +97,7 @@ impl Portal {
             revoker,
             sessions,
             cluster,
+            why_ended,
         } = verbs;
         let desk = Desk {
             login,
@@ -101,6 +105,7 @@ impl Portal {
             revoker,
             sessions,
             cluster,
+            why_ended: why_ended.clone(),
             form_key: FormKey::new(form_key),
             origin: config.now().gateway.portal_url().to_string(),
             config: config.clone(),
@@ -110,6 +115,7 @@ impl Portal {
         };
         Self {
             router: routes(Arc::new(desk)),
+            why_ended,
             config,
         }
     }
@@ -126,11 +132,19 @@ impl Portal {
                 return bodiless_for_head(&method, refusal::finish(refused, wants_page));
             }
         }
+        let ended = visit.ended_token();
         request.extensions_mut().insert(visit);
-        let response = match self.router.clone().call(request).await {
+        let mut response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        // A person is told by the login page.
+        if let (Some(token), false) = (ended, wants_page)
+            && refusal::asks_to_sign_in(&response)
+            && let Some(ended) = self.why_ended.of(&token).await
+        {
+            refusal::tell_why_ended(&mut response, ended);
+        }
         let response = refusal::finish(response, wants_page);
         bodiless_for_head(&method, response)
     }

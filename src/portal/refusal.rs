@@ -12,8 +12,9 @@ use maud::Markup;
 
 use super::view::problem::{self, problem as problem_page};
 use super::{page, view};
-use crate::gate::forget_browser;
+use crate::gate::{self, forget_browser};
 use crate::login::SignInError;
+use crate::model::EndedSession;
 use crate::revoke::Doubt;
 use crate::users::UsersError;
 use crate::wire::{Body, Problem, Response};
@@ -103,6 +104,19 @@ pub fn out_of_frame(login: &str) -> Response {
     response
 }
 
+/// Whether an answer refuses somebody who has no live session.
+pub(super) fn asks_to_sign_in(response: &Response) -> bool {
+    let refusal = response.extensions().get::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.problem.title() == SIGN_IN_NEEDED)
+}
+
+/// Lets the refusal that an answer carries say why the session that was shown has ended.
+pub(super) fn tell_why_ended(response: &mut Response, ended: EndedSession) {
+    if let Some(refusal) = response.extensions_mut().get_mut::<Refusal>() {
+        refusal.problem = gate::tell_why_ended(refusal.problem.clone(), ended);
+    }
+}
+
 /// Draws the refusal that an answer carries, if it is one.
 pub(super) fn finish(mut response: Response, wants_page: bool) -> Response {
     let Some(Refusal {
@@ -158,6 +172,9 @@ pub(super) fn not_acceptable(field: &'static str, detail: impl Into<String>) -> 
         .detail(detail)
         .field("field", field)
 }
+
+/// The title where there is no live session.
+pub(super) const SIGN_IN_NEEDED: &str = "sign-in needed";
 
 /// RFC 9110 §15.5.2: a 401 says how to authenticate.
 pub(super) fn unauthorized(title: &'static str, detail: &'static str) -> Problem {

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::{Session, Sessions};
 use crate::clock::{Clock, Timestamp};
 use crate::config::SecondFactor;
-use crate::model::{SessionRecord, TokenHash, User};
+use crate::model::{EndReason, EndedSession, SessionRecord, TokenHash, User};
 use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Over, Store, StoreError};
 
 /// How often expired sessions are ended: what they have open is cut that soon after. Requests are
 /// checked to the millisecond.
@@ -55,16 +55,25 @@ pub async fn restore(
     let restore = |record: SessionRecord, user: Arc<User>| {
         let is_past = record.created <= latest && record.last_seen <= latest;
         let suffices = record.second_factor.is_some() || !second_factor.required_for(user.role);
-        if is_past && suffices && sessions.admit(&record, user).is_some() {
-            restored += 1;
-        } else {
-            refused.push(record.token);
-        }
+        let reason = match (is_past, suffices) {
+            (false, _) => Some(EndReason::Clock),
+            (true, false) => Some(EndReason::SecondFactor),
+            (true, true) if sessions.admit(&record, user).is_some() => {
+                restored += 1;
+                return;
+            }
+            (true, true) => None,
+        };
+        refused.push(Over {
+            token: record.token,
+            ended: reason.map(|reason| EndedSession { reason, at: now }),
+        });
     };
     store.each_session(restore).await?;
     // Or another clock or configuration at a later start would bring them back.
-    if !refused.is_empty() {
-        store.tidy_sessions(&[], &refused).await?;
+    let limits = sessions.limits();
+    for piece in refused.chunks(store::OVER_AT_ONCE) {
+        store.forget_over(piece, &limits).await?;
     }
     Ok(restored)
 }
@@ -84,7 +93,7 @@ pub async fn keep_house(
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut seen, mut expired) = (Vec::new(), Vec::new());
-    let mut sweeps = 0_u32;
+    let (mut sweeps, mut is_behind) = (0_u32, false);
     while !shutdown.has_begun() {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -95,9 +104,13 @@ pub async fn keep_house(
             let over;
             (over, has_more) = sweep(&sessions, &clock, &ask_others).await;
             if !over.is_empty() {
-                expired.extend(over.iter().map(|session| session.token_hash()));
+                expired.extend(over.iter().map(|(session, ended)| Over {
+                    token: session.token_hash(),
+                    ended: *ended,
+                }));
                 // Before anything is written: what is out of the table must not wait for the store
                 // to be cut, or a revocation could be answered while it is open.
+                let over: Vec<_> = over.into_iter().map(|(session, _)| session).collect();
                 let sessions = sessions.clone();
                 shutdown.spawn(async move { sessions.cut(&over).await });
             }
@@ -111,13 +124,18 @@ pub async fn keep_house(
         if sweeps.is_multiple_of(sweeps_per_write(&sessions)) {
             seen.extend(sessions.take_seen());
         }
-        if sessions.is_shared() && (!expired.is_empty() || sweeps.is_multiple_of(MINUTE)) {
-            forget(&sessions, &store, &mut expired).await;
+        write(&store, &mut seen, SWEEP / 2).await;
+        // Of a shared store also what ran out and was asked for nowhere.
+        is_behind |= sessions.is_shared() && sweeps.is_multiple_of(MINUTE);
+        if is_behind || !expired.is_empty() {
+            is_behind = forget(&sessions, &store, &mut expired, SWEEP / 2).await;
         }
-        write(&store, &mut seen, &mut expired, SWEEP / 2).await;
     }
     seen.extend(sessions.take_seen());
-    write(&store, &mut seen, &mut expired, LAST_WRITE).await;
+    write(&store, &mut seen, LAST_WRITE).await;
+    if !expired.is_empty() {
+        forget(&sessions, &store, &mut expired, LAST_WRITE).await;
+    }
 }
 
 /// Where other nodes go by what is written, it is never older than an eighth of the idle timeout.
@@ -132,11 +150,7 @@ fn sweeps_per_write(sessions: &Sessions) -> u32 {
 
 /// What ran out is taken out of the table, a part at a time; whether there is more. A session that
 /// was last seen on another node is still alive, and what it has open here goes on.
-async fn sweep(
-    sessions: &Sessions,
-    clock: &Clock,
-    ask_others: &AskOthers,
-) -> (Vec<Arc<Session>>, bool) {
+async fn sweep(sessions: &Sessions, clock: &Clock, ask_others: &AskOthers) -> (Vec<Gone>, bool) {
     let now = clock.now();
     let (due, has_more) = sessions.due(now, AT_ONCE);
     let mut over = Vec::new();
@@ -149,40 +163,46 @@ async fn sweep(
     (over, has_more)
 }
 
-/// Forgets what ran out in a store that other nodes use, where it ran out for them, too. What fails is
-/// tried again with the next session that runs out: such a row opens nothing.
-async fn forget(sessions: &Sessions, store: &Store, expired: &mut Vec<TokenHash>) {
+/// A session that was taken out of the table, and why it is over.
+type Gone = (Arc<Session>, Option<EndedSession>);
+
+/// Removes what ran out from the store, where it ran out for all nodes, for so long at the most. What is
+/// left, or fails, is tried again with the next sweep: such a row opens nothing. Whether there is more.
+async fn forget(
+    sessions: &Sessions,
+    store: &Store,
+    expired: &mut Vec<Over>,
+    within: Duration,
+) -> bool {
+    let begun = Instant::now();
     let limits = sessions.limits();
-    let now = store.clock().now();
-    let mut idle = std::mem::take(expired);
     // At least once, for those that are too old and were asked for nowhere.
     loop {
-        let piece = idle.split_off(idle.len().saturating_sub(PIECE));
-        let (created, seen) = (now.minus(limits.lifetime), now.minus(limits.idle_timeout));
-        if let Err(fault) = store.forget_expired(created, &piece, seen).await {
-            tracing::warn!(%fault, "could not forget sessions that ran out");
-            return;
-        }
-        if idle.is_empty() {
-            return;
+        let left = expired.len().saturating_sub(store::OVER_AT_ONCE);
+        let piece = expired.get(left..).unwrap_or_default();
+        let removed = match store.forget_over(piece, &limits).await {
+            Ok(removed) => removed,
+            Err(fault) => {
+                tracing::warn!(%fault, "could not forget sessions that ran out");
+                return false;
+            }
+        };
+        expired.truncate(left);
+        let has_more = !expired.is_empty() || removed >= store::OVER_AT_ONCE;
+        if !has_more || begun.elapsed() > within {
+            return has_more;
         }
     }
 }
 
 /// Writes for so long; what is left, or fails, is tried again with the next write, as nothing of this was
 /// promised to anybody. In pieces: the store has one writer, and a revocation must not wait until a
-/// million sessions that ran out together are gone from it.
-async fn write(
-    store: &Store,
-    seen: &mut Vec<Arc<Session>>,
-    expired: &mut Vec<TokenHash>,
-    within: Duration,
-) {
+/// million sessions are written.
+async fn write(store: &Store, seen: &mut Vec<Arc<Session>>, within: Duration) {
     let begun = Instant::now();
-    while !(seen.is_empty() && expired.is_empty()) && begun.elapsed() < within {
-        let seen_left = seen.len().saturating_sub(PIECE);
-        let expired_left = expired.len().saturating_sub(PIECE);
-        let piece = seen.get(seen_left..).unwrap_or_default();
+    while !seen.is_empty() && begun.elapsed() < within {
+        let left = seen.len().saturating_sub(PIECE);
+        let piece = seen.get(left..).unwrap_or_default();
         let rows: Vec<_> = piece
             .iter()
             .map(|session| {
@@ -193,12 +213,10 @@ async fn write(
                 )
             })
             .collect();
-        let gone = expired.get(expired_left..).unwrap_or_default();
-        if let Err(fault) = store.tidy_sessions(&rows, gone).await {
+        if let Err(fault) = store.note_seen(&rows).await {
             tracing::warn!(%fault, "could not write when sessions were last seen");
             return;
         }
-        seen.truncate(seen_left);
-        expired.truncate(expired_left);
+        seen.truncate(left);
     }
 }

@@ -11,8 +11,10 @@ mod ended_here;
 mod exchange;
 mod house;
 mod table;
+mod terms;
 mod token;
 mod trust;
+mod why_ended;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -26,6 +28,7 @@ use self::table::Holder;
 pub use self::table::Sessions;
 pub use self::token::Token;
 use self::trust::Trust;
+pub use self::why_ended::WhyEnded;
 use crate::accept::Lease;
 use crate::clock::Timestamp;
 use crate::config::SessionLimits;

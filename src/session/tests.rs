@@ -7,7 +7,9 @@ use super::{CutReason, Ended, Exchange, Session, Sessions, Token};
 use crate::cancel::Cancel;
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::SessionLimits;
-use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
+use crate::model::{
+    EndReason, EndedSession, Generation, Role, SessionId, SessionRecord, User, UserId, UserName,
+};
 
 const LIMITS: SessionLimits = SessionLimits {
     idle_timeout: Duration::from_secs(60),
@@ -250,11 +252,111 @@ fn a_session_that_is_used_is_written_once() {
     assert_eq!(sessions.take_seen().len(), 1);
 }
 
+/// Why each session that ran out is over, by the public name.
+fn told(sessions: &Sessions, clock: &Clock) -> Vec<Option<EndedSession>> {
+    let (due, _) = sessions.due(clock.now(), 10);
+    let over = due.iter();
+    over.filter_map(|session| sessions.remove_if_over(session, clock.now()))
+        .map(|(_, why)| why)
+        .collect()
+}
+
+fn ended(reason: EndReason, at: Timestamp) -> Vec<Option<EndedSession>> {
+    vec![Some(EndedSession { reason, at })]
+}
+
+/// Limits, and whether operators need a second factor.
+fn hold_to(sessions: &Sessions, limits: SessionLimits, is_needed: bool) {
+    let text = format!(
+        "second_factor.required = {is_needed}\n[[panel]]\nupstream = \"http://127.0.0.1:1\""
+    );
+    let config = crate::config::Config::parse(&text, "p.toml".as_ref()).unwrap();
+    sessions.hold_to(limits, &config.second_factor);
+}
+
+#[test]
+fn why_a_session_ran_out_is_known_with_the_moment() {
+    let (sessions, clock, hand) = table();
+    let begun = clock.now();
+    sign_in(&sessions, &clock, 1, 1).unwrap();
+    hand.advance(Duration::from_secs(90));
+    let idle = begun.plus(LIMITS.idle_timeout);
+    assert_eq!(told(&sessions, &clock), ended(EndReason::Idle, idle));
+
+    let begun = clock.now();
+    let used = sign_in(&sessions, &clock, 1, 1).unwrap();
+    for _ in 0..6 {
+        hand.advance(Duration::from_secs(50));
+        used.touch(clock.now());
+    }
+    let old = begun.plus(LIMITS.lifetime);
+    assert_eq!(told(&sessions, &clock), ended(EndReason::Lifetime, old));
+
+    let replaced = sign_in(&sessions, &clock, 1, 1).unwrap();
+    let until = clock.now().plus(Duration::from_secs(10));
+    sessions.end_by(&replaced.token_hash(), until);
+    hand.advance(Duration::from_secs(11));
+    assert_eq!(told(&sessions, &clock), ended(EndReason::Replaced, until));
+}
+
+#[test]
+fn shorter_limits_are_the_reason_only_of_what_they_end() {
+    let shorter = SessionLimits {
+        idle_timeout: Duration::from_secs(20),
+        ..LIMITS
+    };
+    let (sessions, clock, hand) = table();
+    hold_to(&sessions, LIMITS, false);
+    sign_in(&sessions, &clock, 1, 1).unwrap();
+    hand.advance(Duration::from_secs(30));
+    let reloaded = clock.now();
+    hold_to(&sessions, shorter, false);
+    // Later reloads that change nothing of it do not forget it.
+    hand.advance(Duration::from_secs(1));
+    hold_to(&sessions, shorter, false);
+    let why = told(&sessions, &clock);
+    assert_eq!(why, ended(EndReason::ShorterLimits, reloaded));
+
+    let begun = clock.now();
+    sign_in(&sessions, &clock, 1, 1).unwrap();
+    hand.advance(Duration::from_secs(25));
+    let idle = begun.plus(shorter.idle_timeout);
+    assert_eq!(told(&sessions, &clock), ended(EndReason::Idle, idle));
+
+    // It had run out before they came.
+    let begun = clock.now();
+    sign_in(&sessions, &clock, 1, 1).unwrap();
+    hand.advance(Duration::from_secs(120));
+    let least = SessionLimits {
+        idle_timeout: Duration::from_secs(10),
+        ..LIMITS
+    };
+    hold_to(&sessions, least, false);
+    let idle = begun.plus(least.idle_timeout);
+    assert_eq!(told(&sessions, &clock), ended(EndReason::Idle, idle));
+}
+
+#[test]
+fn a_factor_that_is_needed_now_is_a_reason_and_what_somebody_ended_is_none() {
+    let (sessions, clock, _) = table();
+    hold_to(&sessions, LIMITS, false);
+    sign_in(&sessions, &clock, 1, 1).unwrap();
+    hold_to(&sessions, LIMITS, true);
+    let now = clock.now();
+    assert_eq!(told(&sessions, &clock), ended(EndReason::SecondFactor, now));
+
+    hold_to(&sessions, LIMITS, false);
+    let closed = sign_in(&sessions, &clock, 1, 1).unwrap();
+    closed.close(CutReason::SessionEnded);
+    hold_to(&sessions, LIMITS, false);
+    assert_eq!(told(&sessions, &clock), [None]);
+}
+
 /// What ran out of the first `most` that may have, and whether there are more.
 fn swept(sessions: &Sessions, clock: &Clock, most: usize) -> (Vec<Arc<Session>>, bool) {
     let (due, has_more) = sessions.due(clock.now(), most);
     let over = due
         .iter()
         .filter_map(|session| sessions.remove_if_over(session, clock.now()));
-    (over.collect(), has_more)
+    (over.map(|(session, _)| session).collect(), has_more)
 }

@@ -11,6 +11,7 @@ mod admission;
 pub mod change;
 mod copy;
 mod engine;
+mod expiry;
 mod failures;
 mod feed;
 mod guesses;
@@ -37,6 +38,7 @@ use sqlx::PgPool;
 use self::change::{Change, Desk};
 pub use self::copy::{back_up, restore};
 use self::engine::{Engine, Work};
+pub use self::expiry::{OVER_AT_ONCE, Over};
 pub use self::failures::Failures;
 pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Origin, Subject, Tag};
 pub use self::guesses::{Bound, GuessKey, Guessed};
@@ -51,7 +53,7 @@ pub use self::tokens::ManagementToken;
 use self::unsettled::Unsettled;
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
-use crate::model::{Event, Scope};
+use crate::model::{EndReason, Event, Scope};
 use crate::secret_file::{self, Own, SecretFileError};
 use crate::telemetry::Metrics;
 
@@ -285,7 +287,8 @@ impl Store {
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
         self.admit(work, &event.actor, change.manages()).await?;
-        let mut desk = Desk::new(work, &self.seal, self.clock.now());
+        let desk = Desk::new(work, &self.seal, self.clock.now());
+        let mut desk = desk.ending_for(EndReason::of_act(event.action));
         let outcome = change.apply(&mut desk).await?;
         desk.record(&event).await?;
         let told = desk.send().await?;

@@ -153,10 +153,10 @@ const TABLES: &[Table] = &[
     ),
     table!(
         "ended_sessions",
-        "seq, token, reason",
+        "seq, token, reason, at",
         "seq",
-        "$1, $2, $3",
-        [Integer, Bytes, Text]
+        "$1, $2, $3, $4",
+        [Integer, Bytes, Text, Integer]
     ),
     table!(
         "failures",

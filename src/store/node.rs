@@ -1,5 +1,6 @@
 //! Who may serve: the rows of the nodes, and how many connections they have closed.
 
+use super::change::ENDED_KEPT;
 use super::feed::{FeedNumber, Line};
 use super::statement::{On, sql};
 use super::{Store, StoreError, failed};
@@ -198,6 +199,10 @@ impl Line {
                 now,
             ),
             (forget!("sign_ins", "ends < $1"), now),
+            (
+                forget!("ended_sessions", "at < $1"),
+                self.store.clock.now().minus(ENDED_KEPT).millis(),
+            ),
         ] {
             sql(statement)
                 .bind(bound)

@@ -32,6 +32,11 @@ const VERSIONS: &[Version] = &[
         "request",
         include_str!("migrations/postgres/0004_request.sql"),
     ),
+    (
+        5,
+        "ended",
+        include_str!("migrations/postgres/0005_ended.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

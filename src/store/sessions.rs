@@ -82,21 +82,20 @@ impl Line {
 }
 
 impl Store {
-    /// Writes when sessions were last seen, and forgets those that have expired.
+    /// Writes when sessions were last seen.
     ///
     /// Only what still has its generation is written: a session that was ended meanwhile stays ended
     /// (CVE-2025-32441).
     ///
     /// # Errors
     /// [`StoreError::Failed`]; nothing is changed then.
-    pub async fn tidy_sessions(
+    pub async fn note_seen(
         &self,
         seen: &[(TokenHash, Generation, Timestamp)],
-        expired: &[TokenHash],
     ) -> Result<(), StoreError> {
         let doing = "writing when sessions were last seen";
         if let Engine::Postgres(_) = &self.engine {
-            return self.tidy_shared(seen).await.map_err(failed(doing));
+            return self.note_seen_shared(seen).await.map_err(failed(doing));
         }
         let mut work = self.engine.begin().await.map_err(failed(doing))?;
         for (token, generation, at) in seen {
@@ -108,20 +107,13 @@ impl Store {
                 .await
                 .map_err(failed(doing))?;
         }
-        for token in expired {
-            sql("DELETE FROM sessions WHERE token = $1")
-                .bind(token.0.as_slice())
-                .run(&mut work)
-                .await
-                .map_err(failed(doing))?;
-        }
         work.commit().await.map_err(failed(doing))
     }
 
     /// Another node may have seen a session later. A row that somebody else is changing just now is
     /// left for the next time: nobody waits here while he holds another, and a revocation never waits
     /// for this.
-    async fn tidy_shared(
+    async fn note_seen_shared(
         &self,
         seen: &[(TokenHash, Generation, Timestamp)],
     ) -> Result<(), sqlx::Error> {
@@ -141,32 +133,6 @@ impl Store {
         .run(self.engine.writer())
         .await
         .map(drop)
-    }
-
-    /// Forgets sessions of a shared store that were begun before `created`, those that were replaced
-    /// and are no longer good, and those of `idle` that were not seen on any node since `seen`.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`]; nothing is changed then.
-    pub async fn forget_expired(
-        &self,
-        created: Timestamp,
-        idle: &[TokenHash],
-        seen: Timestamp,
-    ) -> Result<(), StoreError> {
-        let tokens: Vec<_> = idle.iter().map(|token| token.0.to_vec()).collect();
-        sql("DELETE FROM sessions WHERE token IN (
-                 SELECT token FROM sessions
-                 WHERE created <= $1 OR good_until <= $4 OR (token = ANY($2) AND last_seen <= $3)
-                 LIMIT 1000 FOR UPDATE SKIP LOCKED)")
-        .bind(created.millis())
-        .bind(tokens)
-        .bind(seen.millis())
-        .bind(self.clock.now().millis())
-        .run(self.engine.writer())
-        .await
-        .map(drop)
-        .map_err(failed("forgetting expired sessions"))
     }
 }
 

@@ -46,6 +46,7 @@ const VERSIONS: &[Version] = &[
         "request",
         include_str!("migrations/sqlite/0007_request.sql"),
     ),
+    (8, "ended", include_str!("migrations/sqlite/0008_ended.sql")),
 ];
 
 /// How many connections read beside the one that writes.

@@ -298,6 +298,12 @@ impl From<Vec<i64>> for Value {
     }
 }
 
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        Self::Texts(values.into_iter().map(Some).collect())
+    }
+}
+
 impl From<Vec<Vec<u8>>> for Value {
     fn from(values: Vec<Vec<u8>>) -> Self {
         Self::BytesEach(values.into_iter().map(Some).collect())

@@ -16,15 +16,15 @@ use crate::model::{
 };
 use crate::secret::{Secret, random_bytes};
 
-fn event() -> Event {
+pub(super) fn event() -> Event {
     Event::general(Actor::Gateway, Action::UserAdded)
 }
 
-fn name(text: &str) -> UserName {
+pub(super) fn name(text: &str) -> UserName {
     UserName::parse(text).unwrap()
 }
 
-async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
+pub(super) async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), Clock::system()).await.unwrap();
     let ada = AddUser {
@@ -37,7 +37,7 @@ async fn with_ada() -> (tempfile::TempDir, Store, UserId) {
     (folder, store, id)
 }
 
-fn session(user: UserId, generation: i64, token: u8) -> StartSession {
+pub(super) fn session(user: UserId, generation: i64, token: u8) -> StartSession {
     let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(token));
     StartSession {
         record: SessionRecord {
@@ -222,7 +222,7 @@ async fn last_seen_never_revives_an_ended_session() {
     store.commit(start, event()).await.unwrap();
     store.commit(EndSession { token }, event()).await.unwrap();
     let seen = [(token, generation, Timestamp::from_millis(1_800_000_000_000))];
-    store.tidy_sessions(&seen, &[]).await.unwrap();
+    store.note_seen(&seen).await.unwrap();
     assert_eq!(kept_sessions(&store).await, 0);
 }
 

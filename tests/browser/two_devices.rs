@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::album;
 use crate::demo::Demo;
 use crate::support::gateway::CUT;
 use crate::user::{ADMIN, User};
@@ -33,6 +34,10 @@ async fn the_button_for_all_devices_ends_the_other_one() {
     lost.browser
         .is_at("/.portcullis/login?next=%2Fdownload%2F")
         .await;
+    let why = lost.browser.texts(".notice").await;
+    let said = "This session ended because its user, an administrator or a program ended all";
+    assert!(why.len() == 1 && why[0].starts_with(said), "{why:?}");
+    album::keep(&lost.browser, "6-session-ended").await;
 
     // What was seen before isn't seen again by going back.
     browser.back(1).await;

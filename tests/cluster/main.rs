@@ -17,6 +17,7 @@ mod authority;
 mod clocks;
 mod cuts;
 mod disk;
+mod ended;
 mod failover;
 mod failures;
 mod flood;

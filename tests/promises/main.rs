@@ -37,3 +37,4 @@ mod the_panels_certificate;
 mod the_start;
 mod the_way_in;
 mod what_counts_as_use;
+mod why_it_ended;

@@ -20,7 +20,7 @@ use crate::gate::{SessionCookie, Visit};
 use crate::login::Login;
 use crate::model::{Actor, Role, TokenHash, User, UserName};
 use crate::revoke::Revoker;
-use crate::session::{Session, Sessions, Token};
+use crate::session::{Session, Sessions, Token, WhyEnded};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -100,6 +100,7 @@ impl House {
                 users: users.clone(),
                 revoker,
                 sessions: sessions.clone(),
+                why_ended: WhyEnded::new(store.clone(), sessions.clone()),
             },
             store.form_key(),
             config,
@@ -254,15 +255,15 @@ impl Browser<'_> {
     /// What the gate would find out.
     fn visit(&self) -> Visit {
         let shown = self.jar.get(cookie::SESSION);
-        let session = shown
-            .and_then(|value| Token::hash_of(value))
-            .and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
+        let token = shown.and_then(|value| Token::hash_of(value));
+        let session =
+            token.and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
         Visit {
             client: "192.0.2.7".parse().unwrap(),
-            cookie: match (&shown, &session) {
+            cookie: match (token, &session) {
                 (None, _) => SessionCookie::Missing,
                 (Some(_), Some(_)) => SessionCookie::Live,
-                (Some(_), None) => SessionCookie::Ended,
+                (Some(token), None) => SessionCookie::Ended(token),
             },
             session,
         }

@@ -5,6 +5,7 @@
 
 mod account;
 mod again;
+mod ended;
 mod factor;
 mod noted;
 mod session;
@@ -15,6 +16,8 @@ use std::future::Future;
 
 pub use self::account::{EditUser, RemoveUser, ResetSecondFactor};
 pub use self::again::{BeginAgain, BeginAnew};
+pub use self::ended::ENDED_KEPT;
+pub(super) use self::ended::{Gone, hex};
 pub use self::factor::Proof;
 pub(super) use self::factor::totp_place;
 pub use self::noted::Noted;
@@ -26,10 +29,10 @@ pub use self::user::{
 };
 use super::feed::FeedNumber;
 use super::seal::Seal;
-use super::statement::{On, sql};
+use super::statement::{On, Value, sql};
 use super::{StoreError, Work, failed};
 use crate::clock::Timestamp;
-use crate::model::{Event, Role, UserId};
+use crate::model::{EndReason, Event, Role, UserId};
 use crate::wire::RequestId;
 
 /// What a change manages of the people in the gateway.
@@ -63,6 +66,8 @@ pub struct Desk<'a> {
     work: &'a mut Work,
     pub(super) seal: &'a Seal,
     pub(super) now: Timestamp,
+    /// Why sessions end that this transaction removes.
+    reason: EndReason,
     /// The last number of the feed that this transaction has taken.
     pub(super) told: Option<FeedNumber>,
 }
@@ -73,8 +78,15 @@ impl<'a> Desk<'a> {
             work,
             seal,
             now,
+            reason: EndReason::Every,
             told: None,
         }
+    }
+
+    /// The same, for an act that ends sessions for this reason.
+    pub(super) fn ending_for(mut self, reason: EndReason) -> Self {
+        self.reason = reason;
+        self
     }
 
     pub(super) fn connection(&mut self) -> On<'_> {
@@ -97,6 +109,40 @@ impl<'a> Desk<'a> {
         .bind(event.subject.as_ref().map(|name| name.as_str()))
         .bind(&event.detail)
         .bind(RequestId::current_if_any().map(|id| id.to_string()))
+        .run(self.connection())
+        .await
+        .map(drop)
+        .map_err(failed("writing the audit list"))
+    }
+
+    /// Adds these events, in their order.
+    pub(super) async fn record_all(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        if !self.is_shared() {
+            for event in events {
+                self.record(event).await?;
+            }
+            return Ok(());
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let request = RequestId::current_if_any().map(|id| id.to_string());
+        let texts =
+            |text: fn(&Event) -> Option<String>| Value::Texts(events.iter().map(text).collect());
+        sql(
+            "INSERT INTO audit (at, actor, action, subject, detail, request)
+             SELECT $1, actor, action, subject, detail, $2
+             FROM unnest($3, $4, $5, $6) WITH ORDINALITY
+                 AS new (actor, action, subject, detail, place) ORDER BY place",
+        )
+        .bind(self.now.millis())
+        .bind(request)
+        .bind(texts(|event| Some(event.actor.to_string())))
+        .bind(texts(|event| Some(event.action.as_str().to_owned())))
+        .bind(texts(|event| {
+            event.subject.as_ref().map(ToString::to_string)
+        }))
+        .bind(texts(|event| Some(event.detail.clone())))
         .run(self.connection())
         .await
         .map(drop)

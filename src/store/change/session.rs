@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Change, Desk, Proof};
+use super::ended::tokens;
+use super::{Change, Desk, Gone, Proof};
 use crate::clock::Timestamp;
-use crate::model::{Event, SessionRecord, TokenHash, UserId};
+use crate::model::{EndReason, Event, SessionRecord, TokenHash, UserId};
 use crate::store::feed::Subject;
+use crate::store::read::read_as;
 use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
 
@@ -58,21 +60,21 @@ impl Change for EndSessionsBegunBy {
     type Outcome = u64;
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<u64, StoreError> {
-        let rows: Vec<(Vec<u8>,)> = sql("DELETE FROM sessions
+        let rows = sql("DELETE FROM sessions
              WHERE user_id = coalesce($1, user_id) AND created <= $2 RETURNING token")
         .bind(self.user.map(|user| user.0))
         .bind(self.at.millis())
         .all(desk.connection())
         .await
         .map_err(failed("ending sessions that were ended in memory"))?;
-        let mut ended = 0;
-        for (token,) in rows {
-            if let Ok(token) = token.try_into() {
-                desk.tell(&Subject::Session(TokenHash(token))).await?;
-                ended += 1;
-            }
+        let ended = tokens(rows);
+        let (reason, at) = (desk.reason, self.at);
+        let why = ended.iter().map(|token| (*token, reason, at));
+        desk.keep_why(&why.collect::<Vec<_>>()).await?;
+        for token in &ended {
+            desk.tell(&Subject::Session(*token)).await?;
         }
-        Ok(ended)
+        Ok(u64::try_from(ended.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -90,12 +92,14 @@ impl Change for StartSession {
         }
         desk.end_the_row(self.record.user).await?;
         let mut replaced = Vec::new();
-        let mut ended = Vec::new();
+        let mut gone = Vec::new();
         if let Some(token) = self.replaces {
             replaced = replace(desk, token, &self.record).await?;
-            ended = end_of_another(desk, token, &self.record).await?;
+            gone = end_of_another(desk, token, &self.record).await?;
         }
-        ended.extend(end_surplus(desk, &self.record, self.max_per_user).await?);
+        gone.extend(end_surplus(desk, &self.record, self.max_per_user).await?);
+        desk.tell_of_ends(&gone).await?;
+        let ended: Vec<_> = gone.into_iter().map(|one| one.token).collect();
         for token in &ended {
             desk.tell(&Subject::Session(*token)).await?;
         }
@@ -110,16 +114,7 @@ impl Change for EndSession {
     type Outcome = Vec<TokenHash>;
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Vec<TokenHash>, StoreError> {
-        let ended: Vec<(Vec<u8>,)> =
-            sql("DELETE FROM sessions WHERE token = $1 OR replaced_by = $1
-                 OR token IN (SELECT replaced_by FROM sessions WHERE token = $1)
-                 OR replaced_by IN (SELECT replaced_by FROM sessions WHERE token = $1)
-             RETURNING token")
-            .bind(self.token.0.as_slice())
-            .all(desk.connection())
-            .await
-            .map_err(failed("ending a session"))?;
-        let ended = tokens(ended);
+        let ended = desk.end_with_its_chain(self.token).await?;
         // Said also of one that is gone: a node may have missed that.
         let others = ended.iter().filter(|token| **token != self.token);
         for token in others.chain([&self.token]) {
@@ -158,17 +153,17 @@ async fn end_of_another(
     desk: &mut Desk<'_>,
     old: TokenHash,
     new: &SessionRecord,
-) -> Result<Vec<TokenHash>, StoreError> {
-    sql(
+) -> Result<Vec<Gone>, StoreError> {
+    let rows = sql(
         "DELETE FROM sessions WHERE (token = $1 OR replaced_by = $1) AND user_id <> $2
-         RETURNING token",
+         RETURNING token, (SELECT name FROM users WHERE users.id = user_id), device",
     )
     .bind(old.0.as_slice())
     .bind(new.user.0)
     .all(desk.connection())
     .await
-    .map(tokens)
-    .map_err(failed("replacing a session"))
+    .map_err(failed("replacing a session"))?;
+    gone(rows, EndReason::OtherUser, desk.now)
 }
 
 /// Ends the oldest sessions beyond `most`, with what they have replaced.
@@ -176,26 +171,38 @@ async fn end_surplus(
     desk: &mut Desk<'_>,
     new: &SessionRecord,
     most: usize,
-) -> Result<Vec<TokenHash>, StoreError> {
-    sql(
+) -> Result<Vec<Gone>, StoreError> {
+    let rows = sql(
         "DELETE FROM sessions WHERE user_id = $1 AND coalesce(replaced_by, token) NOT IN (
              SELECT token FROM sessions WHERE user_id = $1 AND replaced_by IS NULL
              ORDER BY token = $3 DESC, created DESC LIMIT $2)
-         RETURNING token",
+         RETURNING token, (SELECT name FROM users WHERE users.id = user_id), device",
     )
     .bind(new.user.0)
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .bind(new.token.0.as_slice())
     .all(desk.connection())
     .await
-    .map(tokens)
-    .map_err(failed("keeping a session"))
+    .map_err(failed("keeping a session"))?;
+    gone(rows, EndReason::TooMany, desk.now)
 }
 
-fn tokens(rows: Vec<(Vec<u8>,)>) -> Vec<TokenHash> {
-    rows.into_iter()
-        .filter_map(|(token,)| token.try_into().ok().map(TokenHash))
-        .collect()
+fn gone(
+    rows: Vec<(Vec<u8>, String, String)>,
+    reason: EndReason,
+    at: Timestamp,
+) -> Result<Vec<Gone>, StoreError> {
+    let gone = rows.into_iter().map(|(token, user, device)| {
+        let unreadable = |_| StoreError::Unreadable("the token of a session".to_owned());
+        Ok(Gone {
+            token: TokenHash(token.try_into().map_err(unreadable)?),
+            user: read_as(&user)?,
+            device,
+            reason,
+            at,
+        })
+    });
+    gone.collect()
 }
 
 async fn insert(desk: &mut Desk<'_>, record: &SessionRecord) -> Result<(), StoreError> {

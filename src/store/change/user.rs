@@ -228,10 +228,7 @@ impl Change for RaiseEveryGeneration {
                 .all(desk.connection())
                 .await
                 .map_err(failed(doing))?;
-        let ended = sql("DELETE FROM sessions")
-            .run(desk.connection())
-            .await
-            .map_err(failed(doing))?;
+        let ended = desk.end_every_session().await?;
         desk.tell(&Subject::Everybody).await?;
         Ok(Raised {
             users: raised.into_iter().map(as_raised).collect(),
@@ -289,11 +286,7 @@ pub(super) async fn raise(desk: &mut Desk<'_>, user: UserId) -> Result<Raised, S
             .await
             .map_err(failed(doing))?;
     let raised = raised.ok_or(StoreError::NoSuchUser)?;
-    let ended = sql("DELETE FROM sessions WHERE user_id = $1")
-        .bind(user.0)
-        .run(desk.connection())
-        .await
-        .map_err(failed(doing))?;
+    let ended = desk.end_sessions_of(user).await?;
     let (user, generation) = as_raised(raised);
     desk.tell(&Subject::User(user, generation)).await?;
     Ok(Raised {

@@ -4,10 +4,12 @@
 //! lock. So a session is either in the table before a revocation looks, and is ended by it, or it
 //! comes after, carries an older generation and is not admitted.
 
+mod due;
+mod lists;
+
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -16,10 +18,11 @@ use foldhash::fast::RandomState;
 use super::agenda::{Agenda, Seen};
 use super::devices::Devices;
 use super::ended_here::EndedHere;
+use super::terms::Terms;
 use super::{CutReason, Ended, Session, Trust, exchange};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecondFactor, SessionLimits};
-use crate::model::{Generation, SessionId, SessionRecord, TokenHash, User, UserId, UserName};
+use crate::model::{Generation, SessionRecord, TokenHash, User, UserId};
 
 /// Every live session of this node. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,14 +41,6 @@ struct Table {
     ended_here: EndedHere,
     terms: ArcSwap<Terms>,
     clock: Clock,
-}
-
-/// What sessions are held to.
-#[derive(Debug)]
-struct Terms {
-    limits: SessionLimits,
-    /// Who needs a second factor; nobody until the table is told.
-    second_factor: Option<SecondFactor>,
 }
 
 /// One user, as the sessions see it.
@@ -72,9 +67,6 @@ struct OwnBytes(u64);
 /// with a million sessions that is a thousand of them, not all.
 const SHARDS: usize = 1024;
 
-/// What is alive is looked at again after so long at the earliest.
-const SECOND: Duration = Duration::from_secs(1);
-
 impl Sessions {
     /// An empty table, for a gateway that has its store to itself.
     pub fn new(limits: SessionLimits, clock: Clock) -> Self {
@@ -96,10 +88,7 @@ impl Sessions {
             trust: Arc::new(Trust::new(is_shared, clock.clone())),
             devices: Devices::default(),
             ended_here: EndedHere::default(),
-            terms: ArcSwap::from_pointee(Terms {
-                limits,
-                second_factor: None,
-            }),
+            terms: ArcSwap::from_pointee(Terms::of(limits)),
             clock,
         }))
     }
@@ -111,22 +100,15 @@ impl Sessions {
 
     /// Holds all sessions to these terms from now on, those that are there and those to come.
     pub fn hold_to(&self, limits: SessionLimits, second_factor: &SecondFactor) {
-        self.0.terms.store(Arc::new(Terms {
-            limits,
-            second_factor: Some(second_factor.clone()),
-        }));
+        let former = self.0.terms.load();
+        let terms = former.followed_by(limits, second_factor, self.0.clock.now());
+        self.0.terms.store(Arc::new(terms));
         self.0.agenda.bring_forward();
     }
 
     /// Whether a session of the table is alive.
     fn check(&self, session: &Session, now: Timestamp) -> Result<(), Ended> {
-        let terms = self.0.terms.load();
-        session.check(now, &terms.limits)?;
-        let needs = |asked: &SecondFactor| asked.required_for(session.user().role);
-        if session.second_factor().is_none() && terms.second_factor.as_ref().is_some_and(needs) {
-            return Err(Ended::Revoked);
-        }
-        Ok(())
+        self.0.terms.load().check(session, now)
     }
 
     /// The session of a token, if it is alive.
@@ -313,109 +295,9 @@ impl Sessions {
         exchange::cut(ended).await
     }
 
-    /// The live sessions of a user, the newest first, without those that another has replaced.
-    pub fn of(&self, user: UserId) -> Vec<Arc<Session>> {
-        let holder = self.0.by_user.get(&user).map(|found| Arc::clone(&found));
-        let Some(holder) = holder else {
-            return Vec::new();
-        };
-        let now = self.0.clock.now();
-        let mut live: Vec<_> = holder
-            .lock()
-            .iter()
-            .filter(|session| !session.is_replaced() && self.check(session, now).is_ok())
-            .cloned()
-            .collect();
-        live.sort_by_key(|session| std::cmp::Reverse(session.created()));
-        live
-    }
-
-    /// The live session of a user with this public name.
-    pub fn of_user_by_id(&self, user: UserId, id: &SessionId) -> Option<Arc<Session>> {
-        self.of(user).into_iter().find(|session| session.id() == id)
-    }
-
-    /// The live session of this public name. Looks through all: for the rare call, not for requests.
-    pub fn by_id(&self, id: &SessionId) -> Option<Arc<Session>> {
-        let now = self.0.clock.now();
-        let mut all = self.0.by_token.iter();
-        let found = all.find(|entry| entry.id() == id)?;
-        self.check(&found, now).ok()?;
-        Some(Arc::clone(&found))
-    }
-
-    /// The user of this name, if a session of theirs is in the table. Looks through all: for the rare call.
-    pub fn user_named(&self, name: &UserName) -> Option<UserId> {
-        let mut all = self.0.by_token.iter();
-        let found = all.find(|entry| entry.user().name == *name)?;
-        Some(found.user().id)
-    }
-
-    /// Every live session, the newest first, without those that another has replaced.
-    pub fn all(&self) -> Vec<Arc<Session>> {
-        let now = self.0.clock.now();
-        let mut live: Vec<_> = self
-            .0
-            .by_token
-            .iter()
-            .filter(|entry| !entry.is_replaced() && self.check(entry, now).is_ok())
-            .map(|entry| Arc::clone(&entry))
-            .collect();
-        live.sort_by_key(|session| std::cmp::Reverse(session.created()));
-        live
-    }
-
     /// How many sessions are in the table.
     pub fn count(&self) -> usize {
         self.0.by_token.len()
-    }
-
-    /// Up to `most` sessions that may have run out by `now`, and have to be looked at; whether there are
-    /// more.
-    pub(super) fn due(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
-        let due = self.0.agenda.take_due(now, most);
-        let has_more = due.len() == most;
-        // It may have been ended meanwhile.
-        let there = |key| self.0.by_token.get(&key).map(|found| Arc::clone(&found));
-        let there: Vec<_> = due.into_iter().filter_map(there).collect();
-        let terms = self.0.terms.load_full();
-        let over = there.into_iter().filter(|session| {
-            let is_over = self.check(session, now).is_err();
-            if !is_over {
-                self.look_later(session, &terms.limits, now);
-            }
-            is_over
-        });
-        let over = over.collect();
-        self.look_again_unless(&terms);
-        (over, has_more)
-    }
-
-    /// Takes a session out if it has run out by `now`; else it is looked at again when it may have.
-    pub(super) fn remove_if_over(
-        &self,
-        session: &Arc<Session>,
-        now: Timestamp,
-    ) -> Option<Arc<Session>> {
-        let terms = self.0.terms.load_full();
-        if self.check(session, now).is_err() {
-            return self.remove(&session.token_hash());
-        }
-        self.look_later(session, &terms.limits, now);
-        self.look_again_unless(&terms);
-        None
-    }
-
-    /// Terms that changed meanwhile: what was put back was looked at by the old ones.
-    fn look_again_unless(&self, terms: &Arc<Terms>) {
-        if !Arc::ptr_eq(terms, &self.0.terms.load()) {
-            self.0.agenda.bring_forward();
-        }
-    }
-
-    fn look_later(&self, session: &Session, limits: &SessionLimits, now: Timestamp) {
-        let next = session.runs_out(limits).max(now.plus(SECOND));
-        self.0.agenda.note(Key::of(&session.token_hash()), next);
     }
 
     /// Takes the sessions that were used since this was last asked.
