@@ -69,23 +69,24 @@ pub(super) async fn end_session(verbs: Arc<Verbs>, order: Order) -> Result<Respo
     let id = id.ok_or_else(unknown)?;
     // Where the store can't be asked, one that is known here is ended all the same.
     let brought = verbs.cluster.bring_id(id).await;
-    let asked = Event::general(order.actor()?, Action::SessionEnded).detail(id.to_string());
+    let text = id.to_string();
+    let event = Event::general(order.actor()?, Action::SessionEnded).detail(&text);
+    // Whose it was is not known any more when it is asked for again.
+    let event = event.once(&text, None);
     let Some(session) = verbs.sessions.by_id(&id) else {
-        brought.map_err(refusal::unreached)?;
-        if verbs.store.was_unsettled(&asked) {
-            // This call was answered as not certain before, and the session is gone.
-            let confirmed = verbs.revoker.confirm(&asked).await;
-            return answer(None, confirmed.map_not_done(UsersError::from));
+        let again = verbs.revoker.end_session_again(&id, None, event).await;
+        if let Some(ended) = again {
+            return answer(None, ended.map_not_done(UsersError::from));
         }
+        brought.map_err(refusal::unreached)?;
         return Err(unknown());
     };
     let name = session.user().name.clone();
     let event = Event {
         subject: Some(name.clone()),
-        ..asked.clone()
+        ..event
     };
     let ended: Revocation = verbs.revoker.end_session(&session, event).await;
-    let ended = ended.note_doubt(|| verbs.store.note_unsettled(&asked));
     answer(Some(&name), ended.map_not_done(UsersError::from))
 }
 

@@ -51,22 +51,20 @@ pub(super) async fn add(verbs: Arc<Verbs>, mut order: Order) -> Result<Response,
         former_ends: None,
         announced: false,
     };
-    let event = Event::general(actor, Action::TokenAdded);
     // When it ends moves on from call to call, and makes no other act.
-    let asked = event.clone().detail(format!(
-        "{} {:?} {:?}",
-        made.name, made.scopes, made.networks
-    ));
+    let content = format!("{} {:?} {:?}", made.name, made.scopes, made.networks);
+    let event = Event::general(actor, Action::TokenAdded)
+        .detail(in_words(&made))
+        .once(&content, Some(secret.hash()));
     let change = AddToken {
         name: made.name.clone(),
         hash: secret.hash(),
         scopes: made.scopes.clone(),
         expires: made.expires,
         networks: made.networks.clone(),
-        // Nobody has seen the secret of the token that it may have made before.
-        replaces: verbs.store.was_unsettled(&asked),
+        replaces: unseen(&verbs, &event).await?,
     };
-    let added = commit(&verbs, change, event.detail(in_words(&made)), &asked).await;
+    let added = commit(&verbs, change, event).await;
     told(added, || {
         answer_json(StatusCode::CREATED, &shown(&made, &secret))
     })
@@ -84,19 +82,25 @@ fn told(
     )
 }
 
-/// Writes a change of tokens. What was answered as not certain may be asked for again, as `asked`.
+/// The hash of the secret that this very call made before, whose caller was not shown it.
+async fn unseen(verbs: &Verbs, event: &Event) -> Result<Option<[u8; 32]>, Problem> {
+    let before = verbs.store.unanswered(event).await;
+    let before = before.map_err(refusal::of_store)?;
+    Ok(before.and_then(|before| before.made))
+}
+
+/// Writes a change of tokens.
 async fn commit<C: Change<Outcome = ()>>(
     verbs: &Verbs,
     change: C,
     event: Event,
-    asked: &Event,
 ) -> Outcome<(), StoreError, Doubt> {
-    match verbs.store.commit(change, event).await {
-        Ok(_) => Outcome::done(()),
-        Err(fault @ StoreError::Unanswered(_)) => {
-            verbs.store.note_unsettled(asked);
-            Outcome::not_certain(Doubt::unanswered(fault))
+    match verbs.store.commit(change, event.clone()).await {
+        Ok(_) => {
+            verbs.revoker.answered(&event);
+            Outcome::done(())
         }
+        Err(fault @ StoreError::Unanswered(_)) => Outcome::not_certain(Doubt::unanswered(fault)),
         Err(fault) => Outcome::not_done(fault),
     }
 }
@@ -111,19 +115,26 @@ pub(super) async fn rotate(verbs: Arc<Verbs>, mut order: Order) -> Result<Respon
     let token = verbs.token(&order).await?;
     let (secret, now) = (ApiToken::random(), verbs.clock.now());
     let until = now.plus(overlap);
+    let event = Event::general(actor, Action::TokenRotated).once(&token.name, Some(secret.hash()));
+    let replaces = unseen(&verbs, &event).await?;
+    let former_ends = match replaces {
+        Some(_) => token.former_ends,
+        None => token.expires,
+    };
     let rotated = ManagementToken {
         expires: lasts.map(|lasts| now.plus(lasts)),
-        former_ends: Some(token.expires.map_or(until, |ends| ends.min(until))),
+        former_ends: Some(former_ends.map_or(until, |ends| ends.min(until))),
         ..token
     };
-    let event = Event::general(actor, Action::TokenRotated).detail(in_words(&rotated));
+    let event = event.detail(in_words(&rotated));
     let change = RotateToken {
         name: rotated.name.clone(),
         hash: secret.hash(),
         expires: rotated.expires,
         former_ends: until,
+        replaces,
     };
-    let committed = commit(&verbs, change, event.clone(), &event).await;
+    let committed = commit(&verbs, change, event).await;
     told(committed, || {
         answer_json(StatusCode::OK, &shown(&rotated, &secret))
     })
@@ -140,16 +151,22 @@ pub(super) async fn list(verbs: Arc<Verbs>, _order: Order) -> Result<Response, P
 /// Takes a token away: what is shown with it from now on is refused.
 pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, Problem> {
     let name = order.segment().unwrap_or_default();
-    let event = Event::general(order.actor()?, Action::TokenRemoved).detail(&name);
+    let event = Event::general(order.actor()?, Action::TokenRemoved)
+        .detail(&name)
+        .once(&name, None);
     let tokens = verbs.store.tokens().await.map_err(refusal::of_store)?;
     let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
-        if verbs.store.was_unsettled(&event) {
-            // This call was answered as not certain before, and the token is gone.
-            return Ok(answer_json(StatusCode::OK, &json!({ "name": name })));
-        }
-        return Err(refusal::of_store(StoreError::NoSuchToken));
+        let before = verbs.store.unanswered(&event).await;
+        return match before.map_err(refusal::of_store)? {
+            // This very call has removed it, and its caller was not told.
+            Some(_) => {
+                verbs.revoker.answered(&event);
+                Ok(answer_json(StatusCode::OK, &json!({ "name": name })))
+            }
+            None => Err(refusal::of_store(StoreError::NoSuchToken)),
+        };
     };
-    let removed = commit(&verbs, RemoveToken { name }, event.clone(), &event).await;
+    let removed = commit(&verbs, RemoveToken { name }, event).await;
     told(removed, || answer_json(StatusCode::OK, &described(&token)))
 }
 

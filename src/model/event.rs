@@ -1,6 +1,7 @@
 //! What happened, for the audit list: who did what to whom.
 
-use super::{Actor, UserName};
+use super::{Actor, Credential, UserName};
+use crate::secret::sha256;
 
 /// What was done. The text form is part of the contract: people filter by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +45,17 @@ pub struct Event {
     pub subject: Option<UserName>,
     /// A sentence for people, without secrets.
     pub detail: String,
+    /// What tells the act from others, where it can't be done twice.
+    pub asked: Option<Asked>,
+}
+
+/// What makes a call the same act as an earlier one, whose caller may not know that it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// SHA-256 of who asks for what.
+    pub act: [u8; 32],
+    /// SHA-256 of the secret that the act makes, and that its caller is shown.
+    pub made: Option<[u8; 32]>,
 }
 
 impl Event {
@@ -54,6 +66,7 @@ impl Event {
             action,
             subject: Some(subject.clone()),
             detail: String::new(),
+            asked: None,
         }
     }
 
@@ -64,6 +77,7 @@ impl Event {
             action,
             subject: None,
             detail: String::new(),
+            asked: None,
         }
     }
 
@@ -72,6 +86,50 @@ impl Event {
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
+    }
+}
+
+impl Event {
+    /// The same for an act that can't be done twice: a caller who was not told that it is done asks for it
+    /// again, by the same words in `content`, and is answered as the first time.
+    #[must_use]
+    pub fn once(mut self, content: &str, made: Option<[u8; 32]>) -> Self {
+        let subject = self.subject.as_ref();
+        let act = act(&who(&self.actor), self.action, subject, content);
+        self.asked = Some(Asked { act, made });
+        self
+    }
+}
+
+impl Asked {
+    /// What is done once by whoever holds a one-time link, by the SHA-256 of its token.
+    pub fn by_link(hash: &[u8; 32], action: Action) -> Self {
+        Self {
+            act: act(&format!("link {hash:?}"), action, None, ""),
+            made: None,
+        }
+    }
+}
+
+fn act(who: &str, action: Action, subject: Option<&UserName>, content: &str) -> [u8; 32] {
+    let (action, subject) = (action.as_str(), subject.map(UserName::as_str));
+    sha256(&format!("{who}\n{action} {subject:?}\n{content}"))
+}
+
+/// Who asks, the same in every call: a person by whatever session, a program by its token.
+fn who(actor: &Actor) -> String {
+    match actor {
+        Actor::User {
+            name, credential, ..
+        } => match credential {
+            Credential::Session { .. } => format!("user {name}"),
+            Credential::PendingSignIn { cookie } => format!("sign-in {cookie:?}"),
+            Credential::Password { user, .. } => format!("password of {}", user.0),
+            Credential::SetupLink { hash } => format!("link {hash:?}"),
+        },
+        Actor::Token { hash, .. } => format!("token {hash:?}"),
+        Actor::Operator { uid } => format!("uid {uid}"),
+        itself => itself.to_string(),
     }
 }
 
@@ -104,5 +162,51 @@ impl Action {
             Self::SetupLinkRefused => "setup-link-refused",
             Self::StoreRestored => "store-restored",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_act_of_the_same_caller_is_known_again() {
+        let act = |uid, action, content| {
+            let event = Event::general(Actor::Operator { uid }, action);
+            event.once(content, None).asked.unwrap().act
+        };
+        let first = act(0, Action::TokenAdded, "a for read");
+        assert_eq!(first, act(0, Action::TokenAdded, "a for read"));
+        for other in [
+            act(0, Action::TokenAdded, "a for users"),
+            act(0, Action::TokenRotated, "a for read"),
+            act(1, Action::TokenAdded, "a for read"),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn a_person_is_the_same_in_another_session_and_a_program_not_with_another_token() {
+        let by = |actor| {
+            Event::general(actor, Action::UserRemoved)
+                .once("", None)
+                .asked
+        };
+        let person = |address: &str, token| Actor::User {
+            name: UserName::parse("ada").unwrap(),
+            address: address.parse().unwrap(),
+            credential: Credential::Session {
+                token: crate::model::TokenHash([token; 32]),
+                last_seen: crate::clock::Timestamp::from_millis(0),
+            },
+        };
+        assert_eq!(by(person("192.0.2.1", 1)), by(person("192.0.2.2", 2)));
+        let program = |hash| Actor::Token {
+            name: "t".to_owned(),
+            hash: [hash; 32],
+            scope: crate::model::Scope::Users,
+        };
+        assert_ne!(by(program(1)), by(program(2)));
     }
 }

@@ -17,7 +17,7 @@ mod user;
 
 pub use actor::{Actor, Credential};
 pub use end_reason::{EndReason, EndedSession};
-pub use event::{Action, Event};
+pub use event::{Action, Asked, Event};
 pub use factor::FactorKind;
 pub use generation::Generation;
 pub use guess::Guess;

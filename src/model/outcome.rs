@@ -84,9 +84,9 @@ impl<D, N, U> Outcome<D, N, U> {
         })
     }
 
-    /// The same fact; `note` is called if it is not certain.
-    pub fn note_doubt(self, note: impl FnOnce()) -> Self {
-        if let Fact::NotCertain(_) = self.0 {
+    /// The same fact; `note` is called if it is done.
+    pub fn note_done(self, note: impl FnOnce()) -> Self {
+        if let Fact::Done(_) = self.0 {
             note();
         }
         self

@@ -45,9 +45,15 @@ pub(super) async fn end_session(
     // Another person's session is not found either.
     let mut own = desk.sessions_of(session.user().id).await?.into_iter();
     let doomed = own.find(|session| *session.id() == id);
-    let doomed = doomed.ok_or_else(no_such_session)?;
-    let is_mine = doomed.id() == session.id();
-    match logout::end(&desk, &posted, &session, &doomed).await {
+    let is_mine = id == *session.id();
+    let ended = match doomed {
+        Some(doomed) => logout::end(&desk, &posted, &session, &doomed).await,
+        None => {
+            let again = logout::end_again(&desk, &posted, &session, &id).await;
+            again.ok_or_else(no_such_session)?
+        }
+    };
+    match ended {
         Ok(()) if is_mine => return Ok(left(Done::LoggedOut)),
         Ok(()) => {}
         Err(refused) if is_mine => return refused.of_this_browser(),

@@ -9,18 +9,21 @@ pub(super) enum Done {
     PasswordChanged,
     SessionEnded,
     UserRemoved,
-    /// A sign-in took too long, or was given too many wrong codes.
+    /// A one-time link that has set a password, perhaps unseen by whoever opened it.
+    LinkUsed,
+    /// A sign-in took too long, was given too many wrong codes, or ended with an answer that was lost.
     StartAgain,
 }
 
 impl Done {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::PasswordSet,
         Self::LoggedOut,
         Self::LoggedOutEverywhere,
         Self::PasswordChanged,
         Self::SessionEnded,
         Self::UserRemoved,
+        Self::LinkUsed,
         Self::StartAgain,
     ];
 
@@ -33,6 +36,7 @@ impl Done {
             Self::PasswordChanged => "password-changed",
             Self::SessionEnded => "session-ended",
             Self::UserRemoved => "user-removed",
+            Self::LinkUsed => "link-used",
             Self::StartAgain => "start-again",
         }
     }
@@ -51,8 +55,12 @@ impl Done {
             }
             Self::SessionEnded => "The session is ended. What it had open is cut.",
             Self::UserRemoved => "The user is removed, and every session with them.",
+            Self::LinkUsed => {
+                "This link has set a password already. Sign in with the password that was chosen."
+            }
             Self::StartAgain => {
-                "This sign-in took too long, or had too many wrong codes. Please begin again."
+                "This sign-in is over: it took too long, had too many wrong codes, or was finished and \
+                 its answer was lost. Please begin again, with a new code."
             }
         }
     }

@@ -11,7 +11,8 @@ use super::page::see_other;
 use super::refusal::{Answer, Refusal, forgetting, not_certain, not_written};
 use super::{Desk, account, step};
 use crate::gate::forget_browser;
-use crate::model::{Action, Event};
+use crate::model::{Action, Event, SessionId};
+use crate::revoke::Revocation;
 use crate::session::Session;
 use crate::users::UsersError;
 use crate::wire::{NextPath, Problem, Response};
@@ -72,8 +73,27 @@ pub(super) async fn end(
     me: &Session,
     doomed: &Arc<Session>,
 ) -> Result<(), NotEnded> {
-    let event = event(posted, me, Action::SessionEnded).detail(doomed.device());
-    let ended = desk.revoker.end_session(doomed, event).await;
+    let event = event(posted, me, Action::SessionEnded)
+        .detail(doomed.device())
+        .once(&doomed.id().to_string(), None);
+    told(desk.revoker.end_session(doomed, event).await)
+}
+
+/// The same where the session is not there: it was ended by this very form, whose answer was lost. `None`
+/// for any other.
+pub(super) async fn end_again(
+    desk: &Desk,
+    posted: &Posted,
+    me: &Session,
+    id: &SessionId,
+) -> Option<Result<(), NotEnded>> {
+    let event = event(posted, me, Action::SessionEnded).once(&id.to_string(), None);
+    let whose = Some(&me.user().name);
+    let ended = desk.revoker.end_session_again(id, whose, event).await;
+    ended.map(told)
+}
+
+fn told(ended: Revocation) -> Result<(), NotEnded> {
     let doing = "ending a session";
     ended.tell(
         |_| Ok(()),

@@ -21,19 +21,24 @@ use super::refusal::{
 };
 use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
-use crate::model::User;
+use crate::model::{User, UserName};
 use crate::users::UsersError;
 use crate::wire::cookie::{self, Found};
 use crate::wire::{NextPath, Problem, RequestId, Response};
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {
     if let Some(token) = asked.query("token") {
-        holder(&desk, &token, &asked).await?;
-        return Ok(opened(&token));
+        return Ok(match holder(&desk, &token, &asked).await? {
+            Holder::SetsUp(_) => opened(&token),
+            Holder::HasSetUp(_) => used(),
+        });
     }
     let stranger = Stranger::of(&asked.parts);
     let token = token(&asked)?;
-    let user = holder(&desk, &token, &asked).await?;
+    let user = match holder(&desk, &token, &asked).await? {
+        Holder::SetsUp(user) => user,
+        Holder::HasSetUp(_) => return Ok(used()),
+    };
     let form = draw(&desk, &stranger, &token, &user, None);
     Ok(stranger.remembered(page::answer(StatusCode::OK, form)))
 }
@@ -41,7 +46,13 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     let stranger = Stranger::of(&posted.asked.parts);
     let token = token(&posted.asked)?;
-    let user = holder(&desk, &token, &posted.asked).await?;
+    let user = match holder(&desk, &token, &posted.asked).await? {
+        Holder::SetsUp(user) => user,
+        Holder::HasSetUp(name) => {
+            let fits = posted.fits(&desk.form_key, stranger.binding_to(&token))?;
+            return go_on(&desk, &posted, name, fits).await;
+        }
+    };
     let again = |problem: Problem, field| {
         Refusal::on_form(stranger.remembered_in(problem), |problem| {
             let complaint = Complaint::of(problem, field);
@@ -134,13 +145,45 @@ fn no_link_opened() -> Problem {
 
 const PAGE: &str = "/.portcullis/setup";
 
+/// Who holds a link.
+enum Holder {
+    SetsUp(User),
+    /// The link is spent, and the answer to that may have been lost.
+    HasSetUp(UserName),
+}
+
 /// Whose link it is. It is looked up first: a right link is never held up by wrong ones.
-async fn holder(desk: &Desk, token: &str, asked: &Asked) -> Result<User, Problem> {
+async fn holder(desk: &Desk, token: &str, asked: &Asked) -> Result<Holder, Problem> {
+    let failed = |cause: UsersError| failed("reading a set-up link", &cause);
     match desk.users.setup_user(token).await {
-        Ok(user) => Ok(user),
-        Err(UsersError::LinkSpent) => Err(desk.wrong_link(asked.origin().address).await),
-        Err(cause) => Err(failed("reading a set-up link", &cause)),
+        Ok(user) => return Ok(Holder::SetsUp(user)),
+        Err(UsersError::LinkSpent) => {}
+        Err(cause) => return Err(failed(cause)),
     }
+    match desk.users.set_up_before(token).await.map_err(failed)? {
+        Some(name) => Ok(Holder::HasSetUp(name)),
+        None => Err(desk.wrong_link(asked.origin().address).await),
+    }
+}
+
+/// The form again, whose first answer was lost: with the password that it set there it goes on from there.
+async fn go_on(desk: &Desk, posted: &Posted, name: UserName, fits: bool) -> Answer {
+    let typed = posted.form.optional("password")?.filter(|_| fits);
+    let Some(password) = typed else {
+        return Ok(used());
+    };
+    let (users, origin) = (&desk.users, posted.asked.origin());
+    let step = users.go_on_after_set_up(&name, password.clone(), &origin);
+    Ok(match step.await {
+        Ok(step) => left(step::go_on(&step, &NextPath::home())),
+        Err(_) => used(),
+    })
+}
+
+/// To sign in with the password that the link has set.
+fn used() -> Response {
+    let login = step::to_login(&NextPath::home(), Some(Done::LinkUsed));
+    left(see_other(&login))
 }
 
 impl Desk {

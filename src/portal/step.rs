@@ -14,6 +14,7 @@ use super::page::see_other;
 use super::refusal::{Refusal, busy, failed, no_store, too_many, unauthorized};
 use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
+use crate::store::StoreError;
 use crate::telemetry::SignIn;
 use crate::wire::{NextPath, Problem, Response, cookie};
 
@@ -27,6 +28,11 @@ pub(super) fn to_user(name: &UserName) -> String {
 }
 
 const LOGIN: &str = "/.portcullis/login";
+
+/// The session may be there, and this browser has no token of it; nor has anyone else.
+const NOT_CERTAIN: &str = "The store did not confirm it, so it is not certain what was done. You are not \
+    signed in, and no one is in your place. Begin again on the login page, with a new code: the one that \
+    you gave may count as used";
 
 /// A sign-in that waits for its next step.
 pub(super) struct UnderWay<'a> {
@@ -162,6 +168,9 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
         SignInError::Expired => None,
         cause @ (SignInError::Password(_) | SignInError::Totp(_)) => {
             Some(failed("signing in", &cause))
+        }
+        cause @ SignInError::Store(StoreError::Unanswered(_)) => {
+            Some(failed("signing in", &cause).detail(NOT_CERTAIN))
         }
         cause @ (SignInError::Store(_) | SignInError::Cluster(_)) => Some(no_store(&cause)),
     }

@@ -76,7 +76,13 @@ pub(super) async fn act(
         return Err(refusal::no_such_page().await);
     };
     let name = read(&name)?;
-    let person = person(&desk, &name).await?;
+    let person = match desk.users.person(&name).await {
+        Ok(person) => person,
+        Err(UsersError::Unknown) if act == Act::Remove => {
+            return removed_before(&desk, &me, &name, &posted).await;
+        }
+        Err(cause) => return Err(refused(cause).0.into()),
+    };
     if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
         return Err(complain(&desk, &me, &person, refusal::out_of_date(), None).await);
     }
@@ -87,10 +93,7 @@ pub(super) async fn act(
     let by = me.actor(posted.asked.visit.client);
     match perform(&desk, act, &person, &posted, by).await {
         Ok(_) if is_me => Ok(left(Done::LoggedOutEverywhere)),
-        Ok(_) if act == Act::Remove => Ok(see_other(&format!(
-            "/.portcullis/users?done={}",
-            Done::UserRemoved.word()
-        ))),
+        Ok(_) if act == Act::Remove => Ok(removed()),
         Ok(said) => Ok(page_after(&desk, &me, person, &said).await),
         // The session has ended while this was under way: it is shown nothing more.
         Err((problem, _)) if problem.status() == StatusCode::UNAUTHORIZED => {
@@ -102,6 +105,25 @@ pub(super) async fn act(
         }
         Err((problem, field)) => Err(complain(&desk, &me, &person, problem, field).await),
     }
+}
+
+fn removed() -> Response {
+    let done = Done::UserRemoved.word();
+    see_other(&format!("/.portcullis/users?done={done}"))
+}
+
+/// There is no such user, perhaps because this very form has removed it, and its answer was lost.
+async fn removed_before(desk: &Desk, me: &Session, name: &UserName, posted: &Posted) -> Answer {
+    if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
+        return Err(refusal::out_of_date().into());
+    }
+    let by = me.actor(posted.asked.visit.client);
+    let again = desk.users.remove(name, by).await;
+    again.tell(
+        |_| Ok(removed()),
+        |why| Err(refused(why).0.into()),
+        |doubt| Err(unsure(&doubt).0.into()),
+    )
 }
 
 type Wrong = (Problem, Option<&'static str>);

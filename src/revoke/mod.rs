@@ -9,7 +9,7 @@ use std::time::Instant;
 pub use self::outcome::{Doubt, DoubtCause, Report, Revocation, Unwritten};
 use self::owed::Owed;
 use crate::cluster::Cluster;
-use crate::model::{Event, Generation, Outcome, TokenHash, User, UserId, UserName};
+use crate::model::{Event, Generation, Outcome, SessionId, TokenHash, User, UserId, UserName};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
 use crate::store::change::{
@@ -34,7 +34,8 @@ pub struct Revoker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     User(UserId),
-    Session(TokenHash),
+    /// With its public name, where that is known.
+    Session(TokenHash, Option<SessionId>),
     Everybody,
 }
 
@@ -111,17 +112,35 @@ impl Revoker {
 
     /// Ends one session.
     pub async fn end_session(&self, session: &Arc<Session>, event: Event) -> Revocation {
+        self.end_token(session.token_hash(), Some(*session.id()), event)
+            .await
+    }
+
+    /// Ends a session that is not in the table, where it was ended before: in memory alone, or by this very
+    /// call, whose caller was not told. `None`: there is none of this name, or not of this user where one is
+    /// given.
+    pub async fn end_session_again(
+        &self,
+        id: &SessionId,
+        of: Option<&UserName>,
+        event: Event,
+    ) -> Option<Revocation> {
+        match self.owed.session(id, of) {
+            Some(token) => Some(self.end_token(token, Some(*id), event).await),
+            None => self.again(&event).await,
+        }
+    }
+
+    async fn end_token(&self, token: TokenHash, id: Option<SessionId>, event: Event) -> Revocation {
         let this = self.clone();
-        let token = session.token_hash();
         self.detached(event.clone(), async move |progress: Progress| {
             let called = Instant::now();
+            let scope = Scope::Session(token, id);
             let committed = match this.store.commit(EndSession { token }, event.clone()).await {
                 Ok(committed) => committed,
-                Err(fault) => {
-                    let scope = Scope::Session(token);
-                    return this.not_written(scope, fault, event, &progress).await;
-                }
+                Err(fault) => return this.not_written(scope, fault, event, &progress).await,
             };
+            this.owed.is_written(scope);
             if let Some(number) = committed.told() {
                 let ended = u64::try_from(committed.outcome().len()).unwrap_or(u64::MAX);
                 return this.spread(number, ended, called, &progress).await;
@@ -157,6 +176,31 @@ impl Revoker {
             }
         })
         .await
+    }
+
+    /// An act that can't be done, perhaps because it is done: by this very call, whose caller was not told of
+    /// that. Then what it ended is confirmed; `None` for any other.
+    pub async fn again(&self, event: &Event) -> Option<Revocation> {
+        match self.store.unanswered(event).await {
+            Ok(Some(_)) => Some(self.confirm(event).await),
+            Ok(None) => None,
+            Err(fault) => Some(Outcome::not_certain(Doubt::unanswered(fault))),
+        }
+    }
+
+    /// The caller of an act is told that it is done: the same call is another act from now on. Nobody waits
+    /// for what is written of that.
+    pub fn answered(&self, event: &Event) {
+        let Some(asked) = event.asked.clone() else {
+            return;
+        };
+        let store = self.store.clone();
+        store.answered(&asked);
+        self.tasks.spawn(async move {
+            if let Err(fault) = store.forget_answered(&asked).await {
+                tracing::warn!(%fault, "an act that was answered may count as unanswered for an hour");
+            }
+        });
     }
 
     /// `known` is the generation as it was read, which stands where nothing is written.
@@ -284,7 +328,7 @@ impl Revoker {
     fn end_here(&self, scope: Scope) -> Vec<Arc<Session>> {
         match scope {
             Scope::User(user) => self.sessions.end_user_here(user),
-            Scope::Session(token) => self.sessions.end_here(&token).into_iter().collect(),
+            Scope::Session(token, _) => self.sessions.end_here(&token).into_iter().collect(),
             Scope::Everybody => self.sessions.end_everybody_here(),
         }
     }
@@ -318,7 +362,7 @@ impl Revoker {
             Some(Err(_)) => doubt(DoubtCause::Interrupted),
             None => doubt(DoubtCause::Late),
         };
-        outcome.note_doubt(|| self.store.note_unsettled(&event))
+        outcome.note_done(|| self.answered(&event))
     }
 }
 

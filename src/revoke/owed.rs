@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Revoker, Scope};
 use crate::clock::Timestamp;
-use crate::model::{Action, Actor, Event};
+use crate::model::{Action, Actor, Event, SessionId, TokenHash, UserName};
 use crate::store::StoreError;
 use crate::store::change::{EndSession, EndSessionsBegunBy};
 
@@ -46,6 +46,22 @@ impl Owed {
         next
     }
 
+    /// The session of this public name, if its end is owed; where `of` is given, only one of that user.
+    pub(super) fn session(&self, id: &SessionId, of: Option<&UserName>) -> Option<TokenHash> {
+        let debts = self.lock();
+        let whose = |debt: &&Debt| of.is_none() || debt.event.subject.as_ref() == of;
+        let mut owed = debts.all.iter().filter(whose);
+        owed.find_map(|debt| match debt.scope {
+            Scope::Session(token, Some(known)) if known == *id => Some(token),
+            _ => None,
+        })
+    }
+
+    /// It was written by another act.
+    pub(super) fn is_written(&self, scope: Scope) {
+        self.lock().all.retain(|debt| debt.scope != scope);
+    }
+
     fn is_paid(&self, debt: &Debt) {
         let mut debts = self.lock();
         debts
@@ -63,7 +79,7 @@ impl Revoker {
             event.actor
         );
         let action = match scope {
-            Scope::Session(_) => Action::SessionEnded,
+            Scope::Session(..) => Action::SessionEnded,
             Scope::User(_) | Scope::Everybody => Action::SessionsEnded,
         };
         let debt = Debt {
@@ -75,6 +91,8 @@ impl Revoker {
                 actor: Actor::Gateway,
                 action,
                 detail,
+                // Whoever asks for one session again finds it ended. Other acts are more than their end.
+                asked: event.asked.filter(|_| matches!(scope, Scope::Session(..))),
                 ..event
             },
         };
@@ -115,7 +133,7 @@ impl Revoker {
     async fn write(&self, debt: &Debt) -> Result<(), StoreError> {
         let event = debt.event.clone();
         let user = match debt.scope {
-            Scope::Session(token) => {
+            Scope::Session(token, _) => {
                 return self
                     .store
                     .commit(EndSession { token }, event)

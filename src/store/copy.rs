@@ -166,7 +166,7 @@ async fn made_ready(
         clock,
         metrics: Metrics::default(),
         terms: None,
-        unsettled: super::unsettled::Unsettled::default(),
+        answered: super::unanswered::Answered::default(),
     };
     let ready = async {
         if !sqlite::is_as_it_should_be(&store.engine).await? {

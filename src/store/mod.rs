@@ -28,7 +28,7 @@ mod sqlite;
 mod statement;
 mod tokens;
 mod trouble;
-mod unsettled;
+mod unanswered;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -50,7 +50,8 @@ use self::seal::Seal;
 pub use self::sessions::Wanted;
 pub use self::sign_ins::{HalfSignIn, SignIn};
 pub use self::tokens::ManagementToken;
-use self::unsettled::Unsettled;
+use self::unanswered::Answered;
+pub use self::unanswered::Unanswered;
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
 use crate::model::{EndReason, Event, Scope};
@@ -68,7 +69,7 @@ pub struct Store {
     metrics: Metrics,
     /// What sessions are held to when they ask for a change; `None` for the built-in limits.
     terms: Option<Live>,
-    unsettled: Unsettled,
+    answered: Answered,
 }
 
 /// Evidence that a change is on disk. Only the store can make one.
@@ -194,7 +195,7 @@ impl Store {
             clock,
             metrics: Metrics::default(),
             terms: None,
-            unsettled: Unsettled::default(),
+            answered: Answered::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -217,7 +218,7 @@ impl Store {
             clock: Clock::set_to(now),
             metrics: Metrics::default(),
             terms: None,
-            unsettled: Unsettled::default(),
+            answered: Answered::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -302,17 +303,6 @@ impl Store {
         let mut desk = Desk::new(&mut work, &self.seal, self.clock.now());
         change.apply(&mut desk).await?;
         work.commit().await.map_err(failed(doing))
-    }
-
-    /// Remembers an act whose caller is told that it is not certain whether it was done.
-    pub fn note_unsettled(&self, event: &Event) {
-        self.unsettled.note(event);
-    }
-
-    /// Whether this very act, by the same caller, was answered as not certain a while ago; then it is
-    /// the same act that is asked for again.
-    pub fn was_unsettled(&self, event: &Event) -> bool {
-        self.unsettled.has(event)
     }
 
     /// The pool of a shared store.

@@ -159,6 +159,13 @@ const TABLES: &[Table] = &[
         [Integer, Bytes, Text, Integer]
     ),
     table!(
+        "unanswered",
+        "act, at, subject, made",
+        "act",
+        "$1, $2, $3, $4",
+        [Bytes, Integer, Text, Bytes]
+    ),
+    table!(
         "failures",
         "user_id, guess, failed, window_ends, in_a_row, locked",
         "user_id, guess",
@@ -253,7 +260,7 @@ async fn copy_all(
     }
     for statement in [
         "SELECT setval(pg_get_serial_sequence('users', 'id'), (SELECT max(id) FROM users))",
-        "SELECT setval(pg_get_serial_sequence('audit', 'seq'), (SELECT max(seq) FROM audit))",
+        "UPDATE head SET audit = (SELECT coalesce(max(seq), 0) FROM audit)",
         "SELECT setval(pg_get_serial_sequence('past_passwords', 'seq'),
                        (SELECT max(seq) FROM past_passwords))",
         "SELECT setval(pg_get_serial_sequence('ended_sessions', 'seq'),

@@ -37,6 +37,16 @@ const VERSIONS: &[Version] = &[
         "ended",
         include_str!("migrations/postgres/0005_ended.sql"),
     ),
+    (
+        6,
+        "audit numbers",
+        include_str!("migrations/postgres/0006_audit_numbers.sql"),
+    ),
+    (
+        7,
+        "unanswered",
+        include_str!("migrations/postgres/0007_unanswered.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

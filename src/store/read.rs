@@ -67,7 +67,7 @@ pub struct AuditEntry {
     pub request: Option<String>,
 }
 
-type UserRow = (i64, String, String, Option<String>, bool, i64);
+pub(super) type UserRow = (i64, String, String, Option<String>, bool, i64);
 type PersonRow = (
     i64,
     String,

@@ -47,6 +47,11 @@ const VERSIONS: &[Version] = &[
         include_str!("migrations/sqlite/0007_request.sql"),
     ),
     (8, "ended", include_str!("migrations/sqlite/0008_ended.sql")),
+    (
+        9,
+        "unanswered",
+        include_str!("migrations/sqlite/0009_unanswered.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

@@ -113,9 +113,9 @@ impl Users {
     }
 
     /// Removes a user. Another of the same name later is another user. A call that is made again because
-    /// its answer was not certain is answered as done when the user is gone.
+    /// its caller was not told that it is done is answered as done.
     pub async fn remove(&self, name: &UserName, actor: Actor) -> Changed<Report> {
-        let event = Event::about(actor, Action::UserRemoved, name);
+        let event = Event::about(actor, Action::UserRemoved, name).once("", None);
         let removed = Outcome::after(self.user(name).await, async |user| {
             let change = RemoveUser { user: user.id };
             let event = event.clone();
@@ -125,10 +125,10 @@ impl Users {
         let removed = removed.await;
         removed
             .or_else(async |why| match why {
-                UsersError::Unknown if self.0.store.was_unsettled(&event) => {
-                    let confirmed = self.0.revoker.confirm(&event).await;
-                    confirmed.map_not_done(UsersError::from)
-                }
+                UsersError::Unknown => match self.0.revoker.again(&event).await {
+                    Some(confirmed) => confirmed.map_not_done(UsersError::from),
+                    None => Outcome::not_done(UsersError::Unknown),
+                },
                 why => Outcome::not_done(why),
             })
             .await

@@ -112,7 +112,13 @@ impl Users {
             hash: link.hash(),
             expires: self.0.clock.now().plus(setup::LIFETIME),
         };
-        let event = added(&name, role, actor.clone());
+        let event = added(
+            &name,
+            role,
+            email.as_deref(),
+            Some(link.hash()),
+            actor.clone(),
+        );
         let add = AddUser {
             name: name.clone(),
             role,
@@ -122,16 +128,18 @@ impl Users {
         let added = self.commit(add, event.clone()).await;
         let added = added.map_done(|user| (user, link));
         added
-            .or_else(async |why| {
-                let again = self.added_before(&name, role, email.as_deref(), &event);
-                match (why, again.await) {
-                    (UsersError::NameTaken, Ok(Some((user, None)))) => {
-                        // Nobody has seen the link that was made with it.
+            .or_else(async |why| match why {
+                UsersError::NameTaken => match self.added_before(&event).await {
+                    // No one has seen the link that was made with it.
+                    Ok(Some(user)) => {
                         let link = self.renew_setup_link(&user, actor.clone()).await;
+                        let link = link.note_done(|| self.0.revoker.answered(&event));
                         link.map_done(|link| (user, link))
                     }
-                    (why, _) => Outcome::not_done(why),
-                }
+                    Ok(None) => Outcome::not_done(UsersError::NameTaken),
+                    Err(fault) => Outcome::not_certain(Doubt::unanswered(fault)),
+                },
+                why => Outcome::not_done(why),
             })
             .await
     }
@@ -145,7 +153,7 @@ impl Users {
         password: Secret<String>,
         actor: Actor,
     ) -> Changed<User> {
-        let event = added(&name, role, actor);
+        let event = added(&name, role, email.as_deref(), None, actor);
         let hashed = async {
             self.judge(role, &name, &password)?;
             Ok(self.0.passwords.hash(&password).await?)
@@ -161,43 +169,63 @@ impl Users {
         });
         let added = added.await;
         added
-            .or_else(async |why| {
-                let again = self.added_before(&name, role, email.as_deref(), &event);
-                if let (UsersError::NameTaken, Ok(Some((user, Some(phc))))) = (&why, again.await) {
-                    let verified = self.0.passwords.verify(&password, Some(&phc)).await;
-                    if verified.is_ok_and(|verified| verified.right) {
-                        return Outcome::done(user);
-                    }
-                }
-                Outcome::not_done(why)
+            .or_else(async |why| match why {
+                UsersError::NameTaken => self.added_with(&name, &password, &event).await,
+                why => Outcome::not_done(why),
             })
             .await
     }
 
-    /// The user, and the hash of the password, if this very call has added the user before and was
-    /// answered that this was not certain.
-    async fn added_before(
+    /// The user whom this very call has added, and who has no link but the one that it made, which was not
+    /// shown to anyone.
+    async fn added_before(&self, event: &Event) -> Result<Option<User>, StoreError> {
+        let before = self.0.store.unanswered(event).await?;
+        let Some(link) = before.and_then(|before| before.made) else {
+            return Ok(None);
+        };
+        self.0.store.user_of_link(&link).await
+    }
+
+    /// There is a user of this name: perhaps added by this very call, with this password.
+    async fn added_with(
         &self,
         name: &UserName,
-        role: Role,
-        email: Option<&str>,
+        password: &Secret<String>,
         event: &Event,
-    ) -> Result<Option<(User, Option<Secret<String>>)>, UsersError> {
-        if !self.0.store.was_unsettled(event) {
-            return Ok(None);
+    ) -> Changed<User> {
+        let found = async {
+            let Some(_) = self.0.store.unanswered(event).await? else {
+                return Ok(None);
+            };
+            self.0.store.sign_in_facts(name).await
+        };
+        let facts = match found.await {
+            Ok(facts) => facts,
+            Err(fault) => return Outcome::not_certain(Doubt::unanswered(fault)),
+        };
+        if let Some(facts) = facts
+            && let Some(phc) = &facts.password
+        {
+            match self.is_right(password, phc).await {
+                Ok(true) => {
+                    self.0.revoker.answered(event);
+                    return Outcome::done(facts.user);
+                }
+                Ok(false) => {}
+                Err(why) => return Outcome::not_done(why),
+            }
         }
-        let facts = self.0.store.sign_in_facts(name).await?;
-        let same =
-            facts.filter(|facts| facts.user.role == role && facts.user.email.as_deref() == email);
-        Ok(same.map(|facts| (facts.user, facts.password)))
+        Outcome::not_done(UsersError::NameTaken)
     }
 
     /// Writes a change that ends no sessions.
     async fn commit<C: Change>(&self, change: C, event: Event) -> Changed<C::Outcome> {
         match self.0.store.commit(change, event.clone()).await {
-            Ok(committed) => Outcome::done(committed.into_outcome()),
+            Ok(committed) => {
+                self.0.revoker.answered(&event);
+                Outcome::done(committed.into_outcome())
+            }
             Err(fault @ StoreError::Unanswered(_)) => {
-                self.0.store.note_unsettled(&event);
                 Outcome::not_certain(Doubt::unanswered(fault))
             }
             Err(fault) => Outcome::not_done(fault.into()),
@@ -353,8 +381,17 @@ impl Users {
     }
 }
 
-fn added(name: &UserName, role: Role, actor: Actor) -> Event {
-    Event::about(actor, Action::UserAdded, name).detail(format!("as {role}"))
+fn added(
+    name: &UserName,
+    role: Role,
+    email: Option<&str>,
+    link: Option<[u8; 32]>,
+    actor: Actor,
+) -> Event {
+    let event = Event::about(actor, Action::UserAdded, name).detail(format!("as {role}"));
+    // With a password it is another call.
+    let way_in = link.map_or("password", |_| "link");
+    event.once(&format!("{role} {email:?} {way_in}"), link)
 }
 
 impl From<StoreError> for UsersError {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Changed, Users, UsersError};
 use crate::login::{Next, Origin, SignInError};
-use crate::model::{Action, Actor, Credential, Event, Outcome, User};
+use crate::model::{Action, Actor, Asked, Credential, Event, Outcome, User, UserName};
 use crate::secret::{Secret, random_bytes, sha256};
 use crate::store::change::{AddSetupLink, Noted};
 
@@ -63,6 +63,30 @@ impl Users {
         link.map(|link| link.user).ok_or(UsersError::LinkSpent)
     }
 
+    /// Whose password was set by this link, which is spent, if whoever used it was perhaps not told.
+    ///
+    /// # Errors
+    /// [`UsersError::Store`]
+    pub async fn set_up_before(&self, token: &str) -> Result<Option<UserName>, UsersError> {
+        let asked = Asked::by_link(&sha256(token), Action::PasswordSet);
+        let before = self.0.store.unanswered_act(&asked).await?;
+        Ok(before.and_then(|before| before.subject))
+    }
+
+    /// Goes on as after [`Users::set_up`], which was not answered: with the password that it set.
+    ///
+    /// # Errors
+    /// [`SignInError`]
+    pub async fn go_on_after_set_up(
+        &self,
+        name: &UserName,
+        password: Secret<String>,
+        from: &Origin,
+    ) -> Result<Next, SignInError> {
+        let login = &self.0.login;
+        login.with_password(name.as_str(), password, from).await
+    }
+
     /// Tells in the audit list that links of no user come from an address. That the list can't be written
     /// changes no answer.
     pub async fn tell_of_refused_link(&self, address: IpAddr) {
@@ -97,7 +121,11 @@ impl Users {
                     hash: sha256(token),
                 },
             };
-            let event = Event::about(actor, Action::PasswordSet, &name).detail("by set-up link");
+            let event = Event {
+                // Whoever comes with a link that is spent is known by that alone.
+                asked: Some(Asked::by_link(&sha256(token), Action::PasswordSet)),
+                ..Event::about(actor, Action::PasswordSet, &name).detail("by set-up link")
+            };
             let set = self.set(Ok(change), event).await;
             set.then(async |_| {
                 // Checked once more as at any sign-in: there is one way to be half signed in.

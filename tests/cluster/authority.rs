@@ -33,7 +33,7 @@ const RECOVERY: [u8; 32] = [5; 32];
 const HANG_ON_THE_GENERATION: [&str; 3] = ["sessions", "setup_links", "sign_ins"];
 
 /// The other tables, and why nothing in them opens anything that a raised generation should end.
-const OPEN_NOTHING: [(&str, &str); 15] = [
+const OPEN_NOTHING: [(&str, &str); 16] = [
     ("_sqlx_migrations", "versions of the tables"),
     (
         "users",
@@ -63,6 +63,10 @@ const OPEN_NOTHING: [(&str, &str); 15] = [
     (
         "ended_sessions",
         "tokens of sessions that are over, with the reason",
+    ),
+    (
+        "unanswered",
+        "acts that are done; no one shows what is in it",
     ),
 ];
 
@@ -199,7 +203,7 @@ async fn make_token(store: &Store, expires: Option<Timestamp>) {
         scopes: vec![Scope::Users],
         expires,
         networks: Vec::new(),
-        replaces: false,
+        replaces: None,
     };
     done(store, token).await;
 }

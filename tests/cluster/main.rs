@@ -13,6 +13,7 @@
 mod support;
 
 mod any_node;
+mod audit_numbers;
 mod authority;
 mod clocks;
 mod cuts;
@@ -23,6 +24,8 @@ mod failures;
 mod flood;
 mod hammer;
 mod harness;
+mod lost_calls;
+mod lost_pages;
 mod moving;
 mod people;
 mod same_state;

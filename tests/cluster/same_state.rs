@@ -182,7 +182,7 @@ impl Taken {
                     scopes: vec![Scope::Revoke, Scope::Read],
                     expires: None,
                     networks: Vec::new(),
-                    replaces: false,
+                    replaces: None,
                 };
                 self.told(change, |()| String::new()).await
             }

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod gateway;
 pub mod http1;
 pub mod http2;
+pub mod lost;
 pub mod network;
 pub mod panel;
 pub mod person;

@@ -86,10 +86,7 @@ impl Person {
         assert_eq!(answer.status, 303, "{}", answer.text());
         let enrol = answer.header("location").unwrap().to_owned();
         assert!(enrol.starts_with("/.portcullis/enrol"), "{enrol}");
-        let page = self.get(&enrol).await.text();
-        let secret = between(&page, "id=\"totp-secret\"", "<");
-        self.app = App::with(secret.split('>').nth(1).unwrap());
-        let code = self.next_code();
+        let code = self.takes_the_secret(&enrol).await;
         let done = self.submit(&enrol, &enrol, &[("code", &code)]).await;
         assert_eq!(done.status, 200, "{}", done.text());
         self.recovery_codes = done
@@ -103,6 +100,14 @@ impl Person {
             .iter()
             .for_each(|code| secrets::keep(code));
         assert!(self.is_signed_in());
+    }
+
+    /// Gives an app the secret of a page; its first code.
+    pub async fn takes_the_secret(&mut self, enrol: &str) -> String {
+        let page = self.get(enrol).await.text();
+        let secret = between(&page, "id=\"totp-secret\"", "<");
+        self.app = App::with(secret.split('>').nth(1).unwrap());
+        self.next_code()
     }
 
     /// With the password and a recovery code, which needs no waiting for the next half minute.

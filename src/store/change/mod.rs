@@ -30,7 +30,7 @@ pub use self::user::{
 use super::feed::FeedNumber;
 use super::seal::Seal;
 use super::statement::{On, Value, sql};
-use super::{StoreError, Work, failed};
+use super::{StoreError, Work, failed, unanswered};
 use crate::clock::Timestamp;
 use crate::model::{EndReason, Event, Role, UserId};
 use crate::wire::RequestId;
@@ -97,22 +97,31 @@ impl<'a> Desk<'a> {
         self.work.is_shared()
     }
 
-    /// Adds the event to the audit list.
+    /// Adds the event to the audit list. Its number follows the last one that was committed, since changes
+    /// take turns and one that is rolled back gives its number back: a gap is an entry that is gone.
     pub(super) async fn record(&mut self, event: &Event) -> Result<(), StoreError> {
-        sql(
-            "INSERT INTO audit (at, actor, action, subject, detail, request)
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
+        let doing = "writing the audit list";
+        let marked = event.asked.as_ref();
+        let marked_here = marked.filter(|_| self.is_shared());
+        let entry = sql(match marked_here {
+            Some(_) => ENTRY_AND_MARK,
+            None => ENTRY,
+        })
         .bind(self.now.millis())
         .bind(event.actor.to_string())
         .bind(event.action.as_str())
         .bind(event.subject.as_ref().map(|name| name.as_str()))
         .bind(&event.detail)
-        .bind(RequestId::current_if_any().map(|id| id.to_string()))
-        .run(self.connection())
-        .await
-        .map(drop)
-        .map_err(failed("writing the audit list"))
+        .bind(RequestId::current_if_any().map(|id| id.to_string()));
+        let entry = match marked_here {
+            Some(asked) => unanswered::bound(entry, asked, self.now),
+            None => entry,
+        };
+        entry.run(self.connection()).await.map_err(failed(doing))?;
+        match marked {
+            Some(asked) if !self.is_shared() => self.mark(event, asked).await,
+            _ => Ok(()),
+        }
     }
 
     /// Adds these events, in their order.
@@ -149,3 +158,15 @@ impl<'a> Desk<'a> {
         .map_err(failed("writing the audit list"))
     }
 }
+
+const ENTRY: &str = "INSERT INTO audit (at, actor, action, subject, detail, request)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+
+/// The same with the mark of an act that may be asked for again, on one way there and back. Marks that are
+/// too old for that are taken away.
+const ENTRY_AND_MARK: &str = "WITH old AS (DELETE FROM unanswered WHERE at <= $9 AND act <> $7),
+    mark AS (INSERT INTO unanswered (act, at, subject, made) VALUES ($7, $1, $4, $8)
+        ON CONFLICT (act) DO UPDATE SET at = excluded.at, subject = excluded.subject,
+            made = excluded.made)
+    INSERT INTO audit (at, actor, action, subject, detail, request)
+    VALUES ($1, $2, $3, $4, $5, $6)";

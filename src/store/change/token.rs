@@ -18,8 +18,8 @@ pub struct AddToken {
     pub expires: Option<Timestamp>,
     /// From where it may be used; from anywhere when there are none.
     pub networks: Vec<IpNet>,
-    /// Puts it in the place of one of this name, whose secret was never shown.
-    pub replaces: bool,
+    /// Puts it in the place of the one of this name that has this hash, whose secret was never shown.
+    pub replaces: Option<[u8; 32]>,
 }
 
 /// Gives a management token a new secret. The one before stays good until `former_ends`, or its own end
@@ -31,6 +31,9 @@ pub struct RotateToken {
     pub hash: [u8; 32],
     pub expires: Option<Timestamp>,
     pub former_ends: Timestamp,
+    /// The hash of a secret that an earlier rotation made and that was never shown: this one takes its place,
+    /// and the one before both stays good as it was, or as long as is asked for now if that is shorter.
+    pub replaces: Option<[u8; 32]>,
 }
 
 /// Notes that it was told that a token runs out soon. [`StoreError::NoSuchToken`] when that was told
@@ -53,25 +56,21 @@ impl Change for AddToken {
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let networks: Vec<String> = self.networks.iter().map(IpNet::to_string).collect();
-        let added = sql(match self.replaces {
-            true => {
-                "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
-                 VALUES ($1, $2, $3, $4, $5, $6)
-                 ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes,
-                     expires = excluded.expires, created = excluded.created,
-                     networks = excluded.networks"
-            }
-            false => {
-                "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING"
-            }
-        })
+        let added = sql(
+            "INSERT INTO tokens (name, hash, scopes, expires, created, networks)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scopes = excluded.scopes,
+                 expires = excluded.expires, created = excluded.created,
+                 networks = excluded.networks
+             WHERE tokens.hash = $7",
+        )
         .bind(self.name)
         .bind(self.hash.as_slice())
         .bind(scopes.join(" "))
         .bind(self.expires.map(Timestamp::millis))
         .bind(desk.now.millis())
         .bind(networks.join(" "))
+        .bind(self.replaces.map(|hash| hash.to_vec()))
         .run(desk.connection())
         .await
         .map_err(failed("adding a token"))?;
@@ -87,14 +86,18 @@ impl Change for RotateToken {
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<(), StoreError> {
         let rotated = sql(
-            "UPDATE tokens SET former_hash = hash, hash = $2, expires = $3, announced = FALSE,
-                 former_ends = CASE WHEN expires < $4 THEN expires ELSE $4 END
+            "UPDATE tokens SET hash = $2, expires = $3, announced = FALSE,
+                 former_hash = CASE WHEN hash = $5 THEN former_hash ELSE hash END,
+                 former_ends = CASE
+                     WHEN hash = $5 THEN CASE WHEN former_ends < $4 THEN former_ends ELSE $4 END
+                     WHEN expires < $4 THEN expires ELSE $4 END
              WHERE name = $1",
         )
         .bind(self.name)
         .bind(self.hash.as_slice())
         .bind(self.expires.map(Timestamp::millis))
         .bind(self.former_ends.millis())
+        .bind(self.replaces.map(|hash| hash.to_vec()))
         .run(desk.connection())
         .await
         .map_err(failed("rotating a token"))?;
