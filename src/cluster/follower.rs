@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::memory::Memory;
 use super::question::Question;
 use super::{AT_ONCE, Node, Reply, Unreached};
 use crate::clock::Timestamp;
 use crate::session::{CutReason, Session};
-use crate::store::{Entry, FeedNumber, Line, StoreError, Subject, Tag, Wanted};
+use crate::store::{Entry, FeedNumber, Line, Mark, Origin, StoreError, Subject, Tag, Wanted};
 
 /// Follows the feed for one node.
 pub(super) struct Follower {
@@ -18,6 +19,13 @@ pub(super) struct Follower {
     pub(super) applied: FeedNumber,
     /// Of the entry that was applied last.
     pub(super) tag: Option<Tag>,
+    /// The store whose feed this is.
+    pub(super) origin: Option<Origin>,
+    pub(super) memory: Memory,
+    /// When it saw first that the store is another one.
+    pub(super) noticed: Option<Timestamp>,
+    /// It has begun the feed anew itself, and told of that, and the feed has yet to tell of it.
+    pub(super) knows_of_the_beginning: bool,
     /// The number that the others know of.
     reported: FeedNumber,
     /// Connections that were closed for entries since the last report.
@@ -27,9 +35,7 @@ pub(super) struct Follower {
     renewal: Timestamp,
     tidied: Instant,
     /// It knows where in the feed it began.
-    has_begun: bool,
-    /// It has applied the feed to its end before.
-    pub(super) has_followed: bool,
+    pub(super) has_begun: bool,
 }
 
 /// How many tokens are asked for in one statement.
@@ -47,18 +53,24 @@ const TIDY: Duration = Duration::from_secs(60);
 const GONE: Duration = Duration::from_secs(10 * 60);
 
 impl Follower {
-    pub(super) fn new(node: Arc<Node>) -> Self {
+    pub(super) fn new(node: Arc<Node>, memory: Memory, mark: Option<Mark>) -> Self {
+        let (applied, tag) = mark
+            .as_ref()
+            .map_or((FeedNumber::NONE, None), |mark| (mark.number, mark.tag));
         Self {
             node,
-            applied: FeedNumber::NONE,
-            tag: None,
+            applied,
+            tag,
+            origin: mark.map(|mark| mark.origin),
+            memory,
+            noticed: None,
+            knows_of_the_beginning: false,
             reported: FeedNumber::NONE,
             closings: Vec::new(),
             beat: 0,
             renewal: Timestamp::from_millis(i64::MIN),
             tidied: Instant::now(),
             has_begun: false,
-            has_followed: false,
         }
     }
 
@@ -163,7 +175,6 @@ impl Follower {
         node.state.latency.store(latency, Ordering::Relaxed);
         node.state.renewed.store(begun.millis(), Ordering::Relaxed);
         node.state.renewal.notify_waiters();
-        self.has_followed = true;
         self.renewal = begun.plus(node.lease.renewal);
         node.watched(&rows);
         self.report(line).await
@@ -177,6 +188,11 @@ impl Follower {
                 .state
                 .head
                 .store(feed.head.number(), Ordering::Relaxed);
+            if !feed.home.is_its_own() || self.origin.as_ref() != Some(&feed.home.here) {
+                // Without a new line: a dump was read back, or something in between leads elsewhere.
+                self.is_the_same_store(line).await?;
+                continue;
+            }
             if !self.has_begun {
                 // Nothing is in the table yet that could have been ended.
                 self.has_begun = true;
@@ -187,9 +203,6 @@ impl Follower {
             let is_other = known.is_some_and(|known| self.tag.is_some_and(|tag| tag != known.tag));
             if feed.head < self.applied || is_other {
                 self.is_the_same_store(line).await?;
-                self.forget_all(CutReason::CannotBeTold);
-                // What it has begun anew goes on after a number that nobody has applied.
-                self.jump_to(line, feed.head.max(self.applied)).await?;
                 continue;
             }
             let mut entries = feed.entries.into_iter();
@@ -212,6 +225,9 @@ impl Follower {
             let applied = self.applied.number();
             self.node.state.applied.store(applied, Ordering::Relaxed);
             if self.applied >= feed.head {
+                if let Some(mark) = self.mark() {
+                    self.memory.keep(&mark);
+                }
                 return Ok(());
             }
         }
@@ -219,7 +235,7 @@ impl Follower {
 
     /// Goes on after this entry, with a table in which nothing is that it or those before it ended.
     async fn jump_to(&mut self, line: &mut Line, number: FeedNumber) -> Result<(), StoreError> {
-        (_, self.tag) = line.look_up(number).await?;
+        (.., self.tag) = line.home(number).await?;
         self.applied = number;
         Ok(())
     }
@@ -233,13 +249,11 @@ impl Follower {
                 sessions.end_by(token, *until);
                 Vec::new()
             }
-            Subject::Everybody => {
-                // Everybody's generation has to be known here, also of those without a session: one
-                // may be about to enter the table.
-                let raised = line.generations().await?.into_iter();
-                raised
-                    .flat_map(|(user, generation)| sessions.raise(user, generation))
-                    .collect()
+            Subject::Everybody => self.raise_everybody(line).await?,
+            Subject::BegunAnew => {
+                let mut ended = self.raise_everybody(line).await?;
+                ended.extend(self.everything_has_ended());
+                ended
             }
         };
         let open: usize = ended.iter().map(|session| session.open_exchanges()).sum();
@@ -251,8 +265,18 @@ impl Follower {
         Ok(())
     }
 
+    /// Everybody's generation has to be known here, also of those without a session: one may be about to
+    /// enter the table.
+    async fn raise_everybody(&self, line: &mut Line) -> Result<Vec<Arc<Session>>, StoreError> {
+        let raised = line.generations().await?.into_iter();
+        let sessions = &self.node.sessions;
+        Ok(raised
+            .flat_map(|(user, generation)| sessions.raise(user, generation))
+            .collect())
+    }
+
     /// Forgets the whole table: what is asked for next is brought anew.
-    pub(super) fn forget_all(&mut self, reason: CutReason) {
+    pub(super) fn forget_all(&self, reason: CutReason) {
         self.cut(self.node.sessions.forget_all(reason));
     }
 

@@ -3,13 +3,14 @@
 mod begin_anew;
 mod follower;
 mod lease;
+mod memory;
 mod question;
 mod reach;
 mod strangers;
 mod watch;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 
 use self::follower::Follower;
 use self::lease::Lease;
+use self::memory::Memory;
 pub use self::question::Unreached;
 use self::question::{Questions, Reply};
 pub use self::reach::Reach;
@@ -26,7 +28,7 @@ use crate::clock::Clock;
 use crate::model::{SessionId, TokenHash, UserId};
 use crate::session::{Session, Sessions};
 use crate::shutdown::Shutdown;
-use crate::store::{Card, NodeRow, Store, StoreError, Wanted};
+use crate::store::{Card, Mark, NodeRow, Store, StoreError, Wanted};
 
 /// This node among the others. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ struct State {
     latency: AtomicI64,
     /// How many nodes may serve, as of the last look at them.
     nodes: AtomicUsize,
+    /// How often everything has ended because the store was another one.
+    endings: AtomicU64,
     /// Woken when a renewal has come to its end.
     renewal: Notify,
 }
@@ -78,6 +82,9 @@ pub struct Standing {
     pub store_latency: Duration,
     /// Whether this node may serve those who are signed in.
     pub is_trusted: bool,
+    /// How often, since its start, this node has ended everything because the store had gone back or was
+    /// another one.
+    pub endings: u64,
 }
 
 /// How long the first renewal is waited for.
@@ -105,31 +112,35 @@ impl Cluster {
         }
         let card = lease::card(store, max_staleness, data_dir).await?;
         let node = Node::new(store, sessions, Some(card), max_staleness);
-        let first = node.state.renewal.notified();
-        let cluster = Self(Some(node.clone()));
-        cluster.follow();
-        let _ = tokio::time::timeout(FIRST, first).await;
-        Ok(cluster)
+        let (memory, mark) = Memory::of(data_dir);
+        Ok(Self::follow(node, memory, mark, FIRST).await)
     }
 
-    /// Looks at a shared store from outside, for one command.
-    pub fn visit(store: &Store, sessions: &Sessions, max_staleness: Duration) -> Self {
+    /// Looks at a shared store from outside, for one command. Nothing can be changed in one that is another
+    /// than it was before everything in it has ended, so that is waited for.
+    pub async fn visit(store: &Store, sessions: &Sessions, max_staleness: Duration) -> Self {
         if !store.is_shared() {
             return Self::alone();
         }
-        let cluster = Self(Some(Node::new(store, sessions, None, max_staleness)));
-        cluster.follow();
-        cluster
+        let node = Node::new(store, sessions, None, max_staleness);
+        Self::follow(node, Memory::none(), None, FIRST + max_staleness).await
     }
 
-    fn follow(&self) {
-        if let Some(node) = &self.0 {
-            let follower = Follower::new(node.clone());
-            node.follow.spawn(follower.run());
-            node.follow
-                .spawn(lease::keep_watch_over_trust(node.clone()));
-            node.follow.spawn(follower::listen(node.clone()));
-        }
+    /// Begins to follow the feed, and waits for the first renewal, at the longest for so long.
+    async fn follow(
+        node: Arc<Node>,
+        memory: Memory,
+        mark: Option<Mark>,
+        patience: Duration,
+    ) -> Self {
+        let first = node.state.renewal.notified();
+        let follower = Follower::new(node.clone(), memory, mark);
+        node.follow.spawn(follower.run());
+        node.follow
+            .spawn(lease::keep_watch_over_trust(node.clone()));
+        node.follow.spawn(follower::listen(node.clone()));
+        let _ = tokio::time::timeout(patience, first).await;
+        Self(Some(node.clone()))
     }
 
     /// Whether there are no other nodes.
@@ -232,6 +243,7 @@ impl Cluster {
             lease_age: now.since(renewed),
             store_latency: Duration::from_micros(micros),
             is_trusted: now < node.sessions.trusted_until(),
+            endings: node.state.endings.load(Ordering::Relaxed),
         })
     }
 }

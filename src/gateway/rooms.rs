@@ -152,7 +152,7 @@ impl Rooms {
         let staleness = config.storage.max_staleness;
         let cluster = match purpose {
             Purpose::Serve => Cluster::join(&store, &sessions, staleness, data_dir).await?,
-            Purpose::Command => Cluster::visit(&store, &sessions, staleness),
+            Purpose::Command => Cluster::visit(&store, &sessions, staleness).await,
         };
         let passwords = Passwords::new().map_err(GatewayError::Passwords)?;
         let revoker = Revoker::new(

@@ -309,7 +309,7 @@ fn ask_others(cluster: &Cluster) -> AskOthers {
 /// Where this node stands among others that share the store; nothing is told without them.
 fn watch_cluster(rooms: &Rooms) {
     type Look = fn(&Standing) -> u64;
-    const LOOKS: [(&str, &str, Look); 4] = [
+    const LOOKS: [(&str, &str, Look); 5] = [
         (
             "cluster_lag",
             "Revocations that were seen and not applied yet",
@@ -329,6 +329,11 @@ fn watch_cluster(rooms: &Rooms) {
             "cluster_trusted",
             "1 where this node may serve who is signed in",
             |now| now.is_trusted.into(),
+        ),
+        (
+            "cluster_store_changes",
+            "How often this node has ended every session because the store had gone back or was another one",
+            |now| now.endings,
         ),
     ];
     if rooms.cluster.is_alone() {

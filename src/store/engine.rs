@@ -5,8 +5,10 @@
 //! writes, and in PostgreSQL every change holds one advisory lock until its commit.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgPool, Postgres, Row, Sqlite, SqlitePool};
 
+use super::origin::here;
 use super::statement::{On, in_time};
 
 /// Where everything is kept.
@@ -31,12 +33,18 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Errand {
     connection: PoolConnection<Postgres>,
+    /// What was begun works on the store in which the feed was begun, or on one without a feed.
+    is_at_home: bool,
     is_over: bool,
 }
 
 /// `pg_advisory_xact_lock`: one change at a time. The number is arbitrary, and the lock counts within
-/// one database.
-const BEGIN_CHANGE: &str = "BEGIN; SELECT pg_advisory_xact_lock(8094321764021)";
+/// one database. Then, under the lock, whether it is the store that it was.
+const BEGIN_CHANGE: &str = concat!(
+    "BEGIN; SELECT pg_advisory_xact_lock(8094321764021); SELECT origin IN ('', ",
+    here!(),
+    ") FROM head"
+);
 
 impl Engine {
     /// Begins a change: until its end nobody else begins one.
@@ -58,9 +66,14 @@ impl Engine {
             Self::Postgres(pool) => {
                 let mut errand = Errand {
                     connection: pool.acquire().await?,
+                    is_at_home: false,
                     is_over: false,
                 };
-                errand.say(words).await?;
+                let said = errand.say(words).await?;
+                errand.is_at_home = match said.last() {
+                    Some(row) => row.try_get(0).unwrap_or(false),
+                    None => false,
+                };
                 Ok(Work::Postgres(errand))
             }
         }
@@ -120,6 +133,14 @@ impl Work {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Whether the feed was begun in the store that it works on. The embedded one has no other.
+    pub(super) fn is_at_home(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(errand) => errand.is_at_home,
+        }
+    }
+
     /// Everything of it, on disk.
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
@@ -144,11 +165,9 @@ impl Work {
 }
 
 impl Errand {
-    async fn say(&mut self, words: &'static str) -> Result<(), sqlx::Error> {
+    async fn say(&mut self, words: &'static str) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection: &mut PgConnection = &mut self.connection;
-        in_time(sqlx::raw_sql(words).execute(connection))
-            .await
-            .map(drop)
+        in_time(sqlx::raw_sql(words).fetch_all(connection)).await
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
 
 use super::change::Desk;
+use super::origin::{Home, here};
 use super::statement::{in_time, sql};
 use super::{Store, StoreError, failed, postgres};
 use crate::clock::Timestamp;
@@ -26,12 +27,15 @@ pub enum Subject {
     /// A session that another has replaced: it ends then.
     Replaced(TokenHash, Timestamp),
     Everybody,
+    /// Everybody, and whatever is known of sessions that the store itself does not know of: it is another
+    /// one than it was.
+    BegunAnew,
 }
 
 /// What tells an entry from another of the same number, which there may be in a store that has forgotten
 /// something and gone on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tag(i64);
+pub struct Tag(pub(super) i64);
 
 /// One thing that was ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +45,11 @@ pub struct Entry {
     pub subject: Subject,
 }
 
-/// The feed as it stands: its last number, and the entries that were asked for.
+/// The feed as it stands: the store that it was read from, its last number, and the entries that were asked
+/// for.
 #[derive(Debug)]
 pub struct Feed {
+    pub home: Home,
     pub head: FeedNumber,
     pub entries: Vec<Entry>,
 }
@@ -59,15 +65,6 @@ pub struct Line {
 /// relies on it.
 #[derive(Debug)]
 pub struct Ear(PgListener);
-
-/// What tells two stores apart that both look like this one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The server, the database and the table: others after a dump was read back.
-    place: String,
-    /// Which history of the server this is: another after a failover, or after it was set back.
-    history: String,
-}
 
 /// How many entries are read at once.
 const AT_ONCE: i64 = 1000;
@@ -165,6 +162,8 @@ impl Line {
     /// [`StoreError::Failed`]; so for everything here. The line is of no more use then.
     pub async fn feed(&mut self, applied: FeedNumber) -> Result<Feed, StoreError> {
         type Row = (
+            String,
+            String,
             i64,
             Option<i64>,
             Option<i64>,
@@ -173,62 +172,38 @@ impl Line {
             Option<Vec<u8>>,
             Option<i64>,
         );
-        // One statement, so that the last number is the last of these.
-        let rows: Vec<Row> = sql(
-            "SELECT head.seq, feed.seq, feed.tag, feed.user_id, feed.generation, feed.token,
+        let doing = "reading what was ended";
+        // One statement, so that the last number is the last of these, and of this store.
+        let rows: Vec<Row> = sql(concat!(
+            "SELECT head.origin, ",
+            here!(),
+            ", head.seq, feed.seq, feed.tag, feed.user_id, feed.generation, feed.token,
                     feed.good_until
-             FROM head LEFT JOIN feed ON feed.seq >= $1 ORDER BY feed.seq LIMIT $2",
-        )
+             FROM head LEFT JOIN feed ON feed.seq >= $1 ORDER BY feed.seq LIMIT $2"
+        ))
         .bind(applied.0)
         .bind(AT_ONCE)
         .all(&mut self.connection)
         .await
-        .map_err(failed("reading what was ended"))?;
-        let head = rows.first().map_or(0, |(head, ..)| *head);
+        .map_err(failed(doing))?;
+        let (begun, here, head, ..) = rows
+            .first()
+            .ok_or_else(|| failed(doing)(sqlx::Error::RowNotFound))?;
+        let (home, head) = (Home::read(begun.clone(), here.clone()), FeedNumber(*head));
         let entries =
             rows.into_iter()
-                .filter_map(|(_, seq, tag, user, generation, token, until)| {
-                    let subject = match (user, generation, token) {
-                        (Some(user), Some(generation), _) => {
-                            Subject::User(UserId(user), Generation::from_stored(generation))
-                        }
-                        (_, _, Some(token)) => match token.try_into() {
-                            Ok(hash) => match until {
-                                Some(until) => Subject::Replaced(
-                                    TokenHash(hash),
-                                    Timestamp::from_millis(until),
-                                ),
-                                None => Subject::Session(TokenHash(hash)),
-                            },
-                            // It can't be told which: all of them.
-                            Err(_) => Subject::Everybody,
-                        },
-                        _ => Subject::Everybody,
-                    };
+                .filter_map(|(_, _, _, seq, tag, user, generation, token, until)| {
                     Some(Entry {
                         number: FeedNumber(seq?),
                         tag: Tag(tag?),
-                        subject,
+                        subject: subject(user, generation, token, until),
                     })
                 });
         Ok(Feed {
-            head: FeedNumber(head),
+            home,
+            head,
             entries: entries.collect(),
         })
-    }
-
-    /// The last number of the feed, and the tag of one of its entries, which may be forgotten.
-    pub async fn look_up(
-        &mut self,
-        number: FeedNumber,
-    ) -> Result<(FeedNumber, Option<Tag>), StoreError> {
-        let (head, tag): (i64, Option<i64>) =
-            sql("SELECT head.seq, tag FROM head LEFT JOIN feed ON feed.seq = $1")
-                .bind(number.0)
-                .one(&mut self.connection)
-                .await
-                .map_err(failed("reading what was ended"))?;
-        Ok((FeedNumber(head), tag.map(Tag)))
     }
 
     /// The generation of everybody.
@@ -243,38 +218,30 @@ impl Line {
             .collect())
     }
 
-    /// Where the feed was begun, if that is known, and where it is.
-    pub async fn origin(&mut self) -> Result<(Option<Origin>, Origin), StoreError> {
-        let (begun, place, history): (String, String, String) = sql("SELECT head.origin,
-                    concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
-                        (SELECT oid FROM pg_database WHERE datname = current_database()),
-                        to_regclass('users')::oid),
-                    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
-             FROM head")
-        .one(&mut self.connection)
-        .await
-        .map_err(failed("asking which store this is"))?;
-        let begun = begun.split_once(' ').map(|(place, history)| Origin {
-            place: place.to_owned(),
-            history: history.to_owned(),
-        });
-        Ok((begun, Origin { place, history }))
-    }
-
     /// Closes the connection in good order.
     pub async fn close(self) {
         let _ = in_time(self.connection.close()).await;
     }
 }
 
-impl Origin {
-    /// Whether these are the tables that the other one names, though perhaps of another history.
-    pub fn is_the_place_of(&self, other: &Self) -> bool {
-        self.place == other.place
-    }
-
-    pub(super) fn stored(&self) -> String {
-        format!("{} {}", self.place, self.history)
+/// What an entry tells of. Where it can't be told, all of them.
+fn subject(
+    user: Option<i64>,
+    generation: Option<i64>,
+    token: Option<Vec<u8>>,
+    until: Option<i64>,
+) -> Subject {
+    let token = token.map(|token| token.try_into().map(TokenHash));
+    match (user, generation, token) {
+        (Some(user), Some(generation), _) => {
+            Subject::User(UserId(user), Generation::from_stored(generation))
+        }
+        (_, _, Some(Ok(token))) => match until {
+            Some(until) => Subject::Replaced(token, Timestamp::from_millis(until)),
+            None => Subject::Session(token),
+        },
+        (None, Some(_), None) => Subject::BegunAnew,
+        _ => Subject::Everybody,
     }
 }
 
@@ -293,6 +260,8 @@ impl Desk<'_> {
                 (None, None, Some(token.0.to_vec()))
             }
             Subject::Everybody => (None, None, None),
+            // A gateway of the version before reads it as everybody.
+            Subject::BegunAnew => (None, Some(0), None),
         };
         let (seq,): (i64,) = sql("WITH next AS (UPDATE head SET seq = seq + 1 RETURNING seq)
              INSERT INTO feed (seq, at, user_id, generation, token, tag, good_until)

@@ -18,6 +18,7 @@ mod guesses;
 mod look;
 mod moving;
 mod node;
+mod origin;
 mod postgres;
 mod read;
 mod schema;
@@ -40,11 +41,12 @@ pub use self::copy::{back_up, restore};
 use self::engine::{Engine, Work};
 pub use self::expiry::{OVER_AT_ONCE, Over};
 pub use self::failures::Failures;
-pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Origin, Subject, Tag};
+pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Subject, Tag};
 pub use self::guesses::{Bound, GuessKey, Guessed};
 pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
 pub use self::node::{Card, NodeId, NodeRow};
+pub use self::origin::{Home, Mark, Origin};
 pub use self::read::{AuditEntry, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 pub use self::sessions::Wanted;
@@ -126,6 +128,10 @@ pub enum StoreError {
         path: PathBuf,
         cause: String,
     },
+    #[error(
+        "the store is another one than the gateways have worked with, and before anything is changed in it every session ends; try again in a moment"
+    )]
+    Elsewhere,
     #[error("there is a user of this name already")]
     NameTaken,
     #[error("there is a token of this name already")]
@@ -261,11 +267,8 @@ impl Store {
         event: Event,
     ) -> Result<Committed<C::Outcome>, StoreError> {
         let asked = Instant::now();
-        let mut work = self
-            .engine
-            .begin()
-            .await
-            .map_err(failed("beginning a change"))?;
+        let work = self.begin(change.begins_anew(), "beginning a change");
+        let mut work = work.await?;
         match self.write(&mut work, change, event).await {
             Ok(committed) => {
                 if let Err(cause) = work.commit().await {
@@ -279,6 +282,17 @@ impl Store {
                 Err(fault)
             }
         }
+    }
+
+    /// A credential that ended in what a server had acknowledged may live again in one that took over, so
+    /// nothing is changed there before the follower has begun anew.
+    async fn begin(&self, begins_anew: bool, doing: &'static str) -> Result<Work, StoreError> {
+        let work = self.engine.begin().await.map_err(failed(doing))?;
+        if work.is_at_home() || begins_anew {
+            return Ok(work);
+        }
+        work.undo().await;
+        Err(StoreError::Elsewhere)
     }
 
     async fn write<C: Change>(
@@ -299,7 +313,7 @@ impl Store {
     /// Writes a change that is nothing to tell of.
     pub(crate) async fn settle<C: Change>(&self, change: C) -> Result<(), StoreError> {
         let doing = "writing what was found";
-        let mut work = self.engine.begin().await.map_err(failed(doing))?;
+        let mut work = self.begin(change.begins_anew(), doing).await?;
         let mut desk = Desk::new(&mut work, &self.seal, self.clock.now());
         change.apply(&mut desk).await?;
         work.commit().await.map_err(failed(doing))
@@ -344,6 +358,7 @@ impl StoreError {
             | Self::Failed { .. }
             | Self::Unanswered(_)
             | Self::Unreadable(_)
+            | Self::Elsewhere
             | Self::Copy { .. } => true,
             Self::NameTaken
             | Self::TokenNameTaken

@@ -33,5 +33,6 @@ mod start;
 mod stopped;
 mod store;
 mod storm;
+mod timeline;
 mod trial;
 mod watch;

@@ -97,6 +97,42 @@ impl Trial {
         self.all_serve().await;
     }
 
+    /// Leads every road to another server's port.
+    pub(crate) fn leads_to(&self, port: u16) {
+        for road in &self.cluster.roads {
+            road.lead_to(port);
+        }
+    }
+
+    /// Nobody who was signed in before is signed in any more on these nodes, and people can sign in.
+    pub(crate) async fn everybody_is_out(&self, nodes: &[usize]) {
+        let ports = || nodes.iter().map(|node| self.cluster.nodes[*node].port);
+        for port in ports() {
+            for token in [&self.ada, &self.bob] {
+                eventually("everybody to be out", async || {
+                    (status(port, token).await? == 401).then_some(())
+                })
+                .await;
+            }
+        }
+        let last = ports().next_back().unwrap();
+        let fresh = alone(last, "bob").await.unwrap();
+        for port in ports() {
+            assert_eq!(status(port, &fresh).await, Some(200));
+        }
+    }
+
+    /// Of what her clients tried, nothing came through that was begun after the answer.
+    pub(crate) async fn nothing_got_through(&self, what: &str, hers: Clients, ended: &Ended) {
+        let hers = hers.end().await;
+        let acted = acted_after(&self.cluster.panel, &hers, ended.at);
+        let (acted, count) = (acted.as_millis(), hers.len());
+        println!(
+            "cluster: {what}: a dead session could act for {acted} ms after the answer; {count} requests"
+        );
+        assert_eq!(acted, 0, "{what}");
+    }
+
     /// What was watched: nothing of hers may have reached the panel after the answer. How long nobody
     /// was served.
     pub(crate) async fn result(&self, what: &str, watched: Watched, ended: &Ended) -> Duration {

@@ -324,6 +324,8 @@ impl Postgres {
     /// A copy that follows it; `is_synchronous`: nothing is acknowledged that the copy has not on disk.
     pub fn replica(&self, is_synchronous: bool) -> Self {
         let mut replica = Self::empty();
+        let others = "select count(*) from pg_stat_replication";
+        let others: usize = self.ask(others).parse().unwrap();
         let from = format!("host=127.0.0.1 port={} user=postgres", self.port);
         let mut copy = as_its_own_user(&binary("pg_basebackup"));
         copy.arg("-D").arg(replica.data()).args(["-d", &from]);
@@ -335,7 +337,11 @@ impl Postgres {
         }
         let wanted = if is_synchronous { "sync" } else { "async" };
         let deadline = Instant::now() + SOON;
-        while self.ask("select sync_state from pg_stat_replication") != wanted {
+        loop {
+            let states = self.ask("select sync_state from pg_stat_replication");
+            if states.lines().count() > others && states.lines().all(|state| state == wanted) {
+                return replica;
+            }
             assert!(
                 Instant::now() < deadline,
                 "it does not follow: {}",
@@ -343,12 +349,40 @@ impl Postgres {
             );
             std::thread::sleep(Duration::from_millis(30));
         }
-        replica
     }
 
     /// Makes a replica the one that takes changes.
     pub fn promote(&self) {
         assert_eq!(self.ask("select pg_promote()"), "t");
+    }
+
+    /// Starts a replica that has ended as a server of its own, as it is when it is whole: a recovery to a point
+    /// in time, which begins a new timeline.
+    pub fn recovers_to_where_it_is(&mut self) {
+        fs::remove_file(self.data().join("standby.signal")).unwrap();
+        self.give("data/recovery.signal", b"");
+        self.set("restore_command", "false");
+        self.set("recovery_target", "immediate");
+        self.set("recovery_target_action", "promote");
+        self.run();
+        self.until("select 1 where not pg_is_in_recovery()");
+    }
+
+    /// A copy of its files, as a backup of them is; it is ended for that, and started again.
+    pub fn copy_of_files(&mut self) -> PathBuf {
+        self.stop();
+        let path = self.folder.path().join(format!("files-{}", free_port()));
+        good(Command::new("cp").arg("-a").arg(self.data()).arg(&path));
+        self.run();
+        path
+    }
+
+    /// Puts a copy of its files in the place of what is there. It is the same server to itself.
+    pub fn goes_back_to(&mut self, files: &Path) {
+        self.kill();
+        fs::remove_dir_all(self.data()).unwrap();
+        good(Command::new("cp").arg("-a").arg(files).arg(self.data()));
+        self.run();
     }
 
     /// A backup of the gateways' database.

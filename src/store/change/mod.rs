@@ -53,6 +53,12 @@ pub trait Change: Send {
         Managed::default()
     }
 
+    /// Whether it is what a store begins with that is another one than the gateways have worked with. Any
+    /// other change is refused there.
+    fn begins_anew(&self) -> bool {
+        false
+    }
+
     /// Writes it. An error rolls everything back.
     fn apply(
         self,

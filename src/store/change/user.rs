@@ -222,19 +222,27 @@ impl Change for RaiseEveryGeneration {
     type Outcome = Raised;
 
     async fn apply(self, desk: &mut Desk<'_>) -> Result<Raised, StoreError> {
-        let doing = "ending every session";
-        let raised: Vec<(i64, i64)> =
-            sql("UPDATE users SET generation = generation + 1 RETURNING id, generation")
-                .all(desk.connection())
-                .await
-                .map_err(failed(doing))?;
-        let ended = desk.end_every_session().await?;
-        desk.tell(&Subject::Everybody).await?;
-        Ok(Raised {
-            users: raised.into_iter().map(as_raised).collect(),
-            sessions: ended,
-        })
+        raise_everybody(desk, &Subject::Everybody).await
     }
+}
+
+/// Raises everybody's generation, forgets all sessions, and tells the other nodes as what.
+pub(super) async fn raise_everybody(
+    desk: &mut Desk<'_>,
+    told: &Subject,
+) -> Result<Raised, StoreError> {
+    let doing = "ending every session";
+    let raised: Vec<(i64, i64)> =
+        sql("UPDATE users SET generation = generation + 1 RETURNING id, generation")
+            .all(desk.connection())
+            .await
+            .map_err(failed(doing))?;
+    let ended = desk.end_every_session().await?;
+    desk.tell(told).await?;
+    Ok(Raised {
+        users: raised.into_iter().map(as_raised).collect(),
+        sessions: ended,
+    })
 }
 
 impl Change for RehashPassword {
