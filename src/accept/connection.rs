@@ -10,18 +10,20 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::client;
 use super::fault::HeadFault;
+use super::forwarded::Forwarded;
 use super::lease::{Carried, Lease};
 use crate::cancel::Cancel;
 use crate::config::TrustedProxies;
+use crate::model::ClientAddress;
 
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
     peer: IpAddr,
-    /// Set where a trusted proxy is at the other end: its word about its clients is believed.
-    proxies: Option<Arc<TrustedProxies>>,
+    end: OtherEnd,
+    /// It came without TLS.
+    is_plain: bool,
     owner: Option<u32>,
     opened: Instant,
     closer: Cancel,
@@ -44,6 +46,17 @@ pub struct Connection {
     waiting: Mutex<Option<Waker>>,
 }
 
+/// Who is at the other end.
+#[derive(Debug)]
+pub(super) enum OtherEnd {
+    /// A client of its own.
+    Client,
+    /// A trusted proxy, whose word about its clients is believed.
+    Proxy(Arc<TrustedProxies>),
+    /// A trusted proxy that has said, before the first byte, that it names nobody.
+    SilentProxy,
+}
+
 /// An exchange in progress on a connection; over when dropped.
 #[derive(Debug)]
 pub(super) struct Underway(Arc<Connection>);
@@ -59,10 +72,11 @@ impl Connection {
         Self::new(Ipv4Addr::LOCALHOST.into(), owner)
     }
 
-    /// The same connection, from one of these proxies.
-    pub(super) fn behind(self, proxies: Arc<TrustedProxies>) -> Self {
+    /// The same connection, with this at its other end.
+    pub(super) fn with(self, end: OtherEnd, is_plain: bool) -> Self {
         Self {
-            proxies: Some(proxies),
+            end,
+            is_plain,
             ..self
         }
     }
@@ -71,7 +85,8 @@ impl Connection {
         Self {
             // An IPv4 client of a listener on `[::]` is an IPv4 client.
             peer: peer.to_canonical(),
-            proxies: None,
+            end: OtherEnd::Client,
+            is_plain: false,
             owner,
             opened: Instant::now(),
             closer: Cancel::new(),
@@ -94,17 +109,25 @@ impl Connection {
         self.peer
     }
 
-    /// Whose request it is that has these fields.
-    pub fn client_of(&self, headers: &HeaderMap) -> IpAddr {
-        match &self.proxies {
-            Some(proxies) => client::behind(self.peer, headers, proxies),
-            None => self.peer,
+    /// The same, and whether it is one client's.
+    pub fn sender(&self) -> ClientAddress {
+        match self.end {
+            OtherEnd::Client => ClientAddress::Known(self.peer),
+            OtherEnd::Proxy(_) | OtherEnd::SilentProxy => ClientAddress::OfProxy(self.peer),
         }
     }
 
-    /// Whether a trusted proxy says that its client has come without TLS.
-    pub fn came_in_the_clear(&self, headers: &HeaderMap) -> bool {
-        self.proxies.is_some() && client::came_in_the_clear(headers)
+    /// What is known of the way of a request that has these fields. Only a trusted proxy's are read.
+    pub fn forwarded<'h>(&self, headers: &'h HeaderMap) -> Forwarded<'h> {
+        match &self.end {
+            OtherEnd::Proxy(proxies) => Forwarded::read(self.peer, headers, proxies),
+            OtherEnd::Client | OtherEnd::SilentProxy => Forwarded::direct(self.sender()),
+        }
+    }
+
+    /// Whether it came without TLS: over a listener for trusted proxies alone.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The user id of the peer of a UNIX socket.

@@ -9,11 +9,11 @@
 
 mod answer;
 pub mod certificate;
-mod client;
 mod clocks;
 mod connection;
 mod crowd;
 mod fault;
+mod forwarded;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handed;
@@ -50,6 +50,7 @@ pub use clocks::Clocks;
 pub use connection::Connection;
 pub use crowd::Crowd;
 pub use fault::HeadFault;
+pub use forwarded::{Forwarded, Scheme};
 pub use handed::Handed;
 pub use lease::Lease;
 pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group, can_bind};
@@ -58,6 +59,7 @@ pub use received::Received;
 use crate::config::{ProxyProtocol, TrustedProxies};
 use crate::shutdown::Shutdown;
 use crate::wire::Response;
+use connection::OtherEnd;
 use crowd::Place;
 use introduction::Introduction;
 use protocol::Service;
@@ -241,7 +243,9 @@ impl<H: Handler> Entrance<H> {
             }
             None => return,
         };
+        // One that is a trusted proxy itself comes for many.
         if let Introduction::Of(client) = introduction
+            && !self.proxies.trusts(client)
             && !place.is_given_to(client)
         {
             tracing::debug!(%client, "turned away: too many connections from this address");
@@ -279,16 +283,14 @@ impl<H: Handler> Entrance<H> {
             (_, None, Stream::Unix(stream)) => Connection::local(owner(stream)),
             (_, None, Stream::Tcp(_)) => Connection::local(None),
         };
-        let speaks_for_others = match introduction {
-            Introduction::None => is_proxy,
-            Introduction::Of(client) => self.proxies.trusts(client),
-            Introduction::OfNobody => false,
+        let end = match introduction {
+            Introduction::Of(client) if !self.proxies.trusts(client) => OtherEnd::Client,
+            Introduction::OfNobody => OtherEnd::SilentProxy,
+            Introduction::None if !is_proxy => OtherEnd::Client,
+            Introduction::None | Introduction::Of(_) => OtherEnd::Proxy(self.proxies.clone()),
         };
-        if speaks_for_others {
-            connection.behind(self.proxies.clone())
-        } else {
-            connection
-        }
+        let is_plain = self.tls.is_none() || matches!(stream, Stream::Unix(_));
+        connection.with(end, is_plain)
     }
 
     async fn converse(self, stream: Stream, ahead: Vec<u8>, connection: Connection, place: Place) {

@@ -60,6 +60,12 @@ impl ExternalUrl {
         })
     }
 
+    /// As it would be written.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self::parse(text).unwrap()
+    }
+
     /// The same with another host.
     pub(super) fn at(&self, host: &str) -> Self {
         let port = self.authority.strip_prefix(&self.host).unwrap_or_default();
@@ -72,6 +78,11 @@ impl ExternalUrl {
     /// The host in lower case, without the port; IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is reached on its own machine alone.
+    pub fn is_loopback(&self) -> bool {
+        Authority::parse(&self.authority).is_ok_and(|authority| authority.is_loopback())
     }
 
     /// The host, and the port where it is not 443: what a browser sends as `Host`.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::fault::Report;
 use super::written::Section;
+use crate::model::ClientAddress;
 
 /// The proxies that are believed, and what they may say. By default there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +50,14 @@ impl TrustedProxies {
         self.networks
             .iter()
             .any(|network| network.contains(&address))
+    }
+
+    /// Whose address this is, where nobody is asked: a client's, or a proxy's that does not say for whom.
+    pub fn sender(&self, address: IpAddr) -> ClientAddress {
+        match self.trusts(address) {
+            true => ClientAddress::OfProxy(address),
+            false => ClientAddress::Known(address),
+        }
     }
 
     /// These networks, as they would be written.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::fault::{Report, Span};
@@ -273,15 +274,7 @@ fn allow(section: &mut Section<'_>, report: &mut Report<'_>) -> Allow {
     let span = value.span();
     match value.get_ref() {
         DeValue::String(text) => word(text, &span, report),
-        DeValue::Array(items) => {
-            if items.is_empty() {
-                report.fault(
-                    &span,
-                    "allow: an empty list lets nobody pass; name at least one role",
-                );
-            }
-            Allow::Roles(list_of(KEY, value, report, value::role).unwrap_or_default())
-        }
+        DeValue::Array(_) => listed(value, report),
         _ => {
             wrong_type(
                 KEY,
@@ -294,11 +287,72 @@ fn allow(section: &mut Section<'_>, report: &mut Report<'_>) -> Allow {
     }
 }
 
+const ANYONE: &str = "anyone";
+const SIGNED_IN: &str = "signed-in";
+const WORDS: [&str; 2] = [ANYONE, SIGNED_IN];
+
+/// One thing that a list may name.
+enum Named {
+    Anyone,
+    SignedIn,
+    Role(Role),
+}
+
+/// Roles, or one of the two words alone.
+fn listed<'a>(value: &'a Spanned<DeValue<'a>>, report: &mut Report<'_>) -> Allow {
+    if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) {
+        report.fault(
+            &value.span(),
+            "allow: an empty list lets nobody pass; name at least one role",
+        );
+    }
+    let named = list_of("allow", value, report, one_of).unwrap_or_default();
+    let has_anyone = named.iter().any(|one| matches!(one, Named::Anyone));
+    let has_signed_in = named.iter().any(|one| matches!(one, Named::SignedIn));
+    let roles: Vec<Role> = named
+        .into_iter()
+        .filter_map(|one| match one {
+            Named::Role(role) => Some(role),
+            Named::Anyone | Named::SignedIn => None,
+        })
+        .collect();
+    match (has_anyone, has_signed_in, roles.is_empty()) {
+        (true, false, true) => return Allow::Anyone,
+        (false, true, true) => return Allow::SignedIn,
+        (true, _, _) => report.fault(
+            &value.span(),
+            "allow: \"anyone\" lets everybody pass without a sign-in, and what stands beside it asks for \
+             one; write [\"anyone\"] alone, or leave it out",
+        ),
+        (false, true, false) => report.fault(
+            &value.span(),
+            "allow: \"signed-in\" is every role already; write [\"signed-in\"] alone, or leave it out",
+        ),
+        (false, false, _) => {}
+    }
+    Allow::Roles(roles)
+}
+
+fn one_of(text: &str) -> Result<Named, String> {
+    match text {
+        ANYONE => Ok(Named::Anyone),
+        SIGNED_IN => Ok(Named::SignedIn),
+        group if group.starts_with("group:") => Err(format!(
+            "{group:?}: groups are not built yet, and nothing would obey it; name roles"
+        )),
+        role => value::role(role)
+            .map(Named::Role)
+            .map_err(|why| match nearest(role, &WORDS) {
+                Some(near) => format!("{role:?} is not possible; did you mean {near:?}?"),
+                None => why,
+            }),
+    }
+}
+
 fn word(text: &str, span: &Span, report: &mut Report<'_>) -> Allow {
-    const WORDS: [&str; 2] = ["anyone", "signed-in"];
     let message = match text {
-        "anyone" => return Allow::Anyone,
-        "signed-in" => return Allow::SignedIn,
+        ANYONE => return Allow::Anyone,
+        SIGNED_IN => return Allow::SignedIn,
         role if role.parse::<Role>().is_ok() => format!("roles stand in a list: write [{role:?}]"),
         other => match nearest(other, &WORDS) {
             Some(near) => format!("{other:?} is not possible; did you mean {near:?}?"),
@@ -309,4 +363,63 @@ fn word(text: &str, span: &Span, report: &mut Report<'_>) -> Allow {
     };
     report.fault(span, format!("allow: {message}"));
     Allow::SignedIn
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Config, Faults};
+    use super::*;
+
+    const FILE: &str = "[[panel]]\nupstream = \"unix:p\"\n[[panel.rule]]\npath = \"/x/\"\nallow = ";
+
+    fn read(allow: &str) -> Result<Config, Faults> {
+        Config::parse(&format!("{FILE}{allow}\n"), Path::new("p.toml"))
+    }
+
+    #[test]
+    fn a_word_stands_by_itself_or_alone_in_a_list() {
+        for (allow, expected) in [
+            ("\"anyone\"", Allow::Anyone),
+            ("[\"anyone\"]", Allow::Anyone),
+            ("[\"anyone\", \"anyone\"]", Allow::Anyone),
+            ("\"signed-in\"", Allow::SignedIn),
+            ("[\"signed-in\"]", Allow::SignedIn),
+            ("[\"manager\"]", Allow::Roles(vec![Role::Manager])),
+        ] {
+            let config = read(allow).unwrap();
+            assert_eq!(config.panels[0].rules[0].allow, expected, "{allow}");
+            assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        }
+    }
+
+    #[test]
+    fn a_list_that_contradicts_itself_is_a_fault_with_its_place() {
+        for (allow, words) in [
+            ("[\"anyone\", \"manager\"]", "\"anyone\" lets everybody"),
+            ("[\"manager\", \"anyone\"]", "\"anyone\" lets everybody"),
+            ("[\"signed-in\", \"anyone\"]", "\"anyone\" lets everybody"),
+            ("[\"manager\", \"signed-in\"]", "every role already"),
+            ("[\"anyon\"]", "did you mean \"anyone\"?"),
+            ("[\"signed_in\"]", "did you mean \"signed-in\"?"),
+            ("[\"managr\"]", "did you mean \"manager\"?"),
+            ("[\"Anyone\"]", "did you mean \"anyone\"?"),
+            ("[\"manager\", \"group:staff\"]", "groups are not built yet"),
+            ("[\"group:staff\"]", "groups are not built yet"),
+            ("[[\"anyone\"]]", "a text in quotes"),
+            ("[]", "nobody pass"),
+            ("[\"anyone\"]\nreauthenticate = \"1m\"", "nobody signs in"),
+        ] {
+            let faults = read(allow).unwrap_err();
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert_eq!(faults.len(), 1, "{allow}: {faults:?}");
+            let line = if allow.contains('\n') { 6 } else { 5 };
+            assert!(
+                faults[0].starts_with(&format!("p.toml:{line}:")),
+                "{faults:?}"
+            );
+            assert!(faults[0].contains(words), "{allow}: {faults:?}");
+        }
+    }
 }

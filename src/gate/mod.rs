@@ -7,15 +7,16 @@
 mod apart;
 mod destination;
 mod destination_field;
+mod forwarded_host;
 mod path;
 mod permit;
 mod reading;
 mod refusal;
 pub mod rules;
 mod target;
+mod unknown_host;
 mod visit;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::RETRY_AFTER;
@@ -24,6 +25,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub use self::destination::Destination;
 pub use self::destination_field::{DESTINATION, DestinationField};
+pub use self::forwarded_host::Readdressed;
 pub use self::path::{BadPath, Path};
 pub use self::permit::Permit;
 pub use self::refusal::{SignIn, forget_browser, login_out_of_frame, sign_in, tell_why_ended};
@@ -32,7 +34,7 @@ use self::visit::Open;
 pub use self::visit::{SessionCookie, Visit};
 use crate::clock::Timestamp;
 use crate::config::{ExternalUrl, Panel, PanelHost};
-use crate::model::TokenHash;
+use crate::model::{ClientAddress, TokenHash};
 use crate::session::{CutReason, Session, Sessions};
 use crate::wire::Problem;
 use crate::wire::site::{self, Stated};
@@ -43,8 +45,8 @@ const PORTAL: &str = "/.portcullis";
 /// The rules of the house: which hosts, which panel, which sessions.
 #[derive(Debug)]
 pub struct Gate {
-    /// The host of `external_url`.
-    external_host: String,
+    /// Where people reach the gateway.
+    external: ExternalUrl,
     /// Where the portal's pages are, where they have a host of their own.
     portal: Option<ExternalUrl>,
     panels: Vec<Arc<Panel>>,
@@ -79,9 +81,9 @@ pub enum Asked {
 
 impl Gate {
     /// A gate in front of these panels, each for hosts of its own.
-    pub fn new(external_host: &str, panels: Vec<Arc<Panel>>, sessions: Sessions) -> Self {
+    pub fn new(external: ExternalUrl, panels: Vec<Arc<Panel>>, sessions: Sessions) -> Self {
         Self {
-            external_host: external_host.to_owned(),
+            external,
             portal: None,
             panels,
             sessions,
@@ -96,7 +98,13 @@ impl Gate {
     }
 
     /// Judges one request.
-    pub fn decide(&self, parts: &Parts, client: IpAddr, now: Timestamp, asked: Asked) -> Verdict {
+    pub fn decide(
+        &self,
+        parts: &Parts,
+        client: ClientAddress,
+        now: Timestamp,
+        asked: Asked,
+    ) -> Verdict {
         if parts.method == Method::OPTIONS && parts.uri.path() == "*" {
             return Verdict::AboutServer;
         }
@@ -110,18 +118,20 @@ impl Gate {
         &self,
         target: Target,
         headers: &HeaderMap,
-        (client, now): (IpAddr, Timestamp),
+        (client, now): (ClientAddress, Timestamp),
         asked: Asked,
     ) -> Verdict {
         let host = target.host().canonical();
-        let at_portal = self
-            .portal
-            .as_ref()
-            .is_some_and(|portal| portal.host() == host);
-        let panel = self.panel_of(host).filter(|_| !at_portal);
-        if panel.is_none() && host != self.external_host && !at_portal {
-            return Verdict::Refuse(unknown_host(), None);
+        if !self.serves(host) {
+            return if is_file(target.path()) && !target.is_websocket() {
+                // The page that says so looks like one.
+                Verdict::Portal(Visit::of_nobody(client))
+            } else {
+                Verdict::Refuse(self.unknown_host(target.host()), None)
+            };
         }
+        let at_portal = self.is_portal(host);
+        let panel = self.panel_of(host).filter(|_| !at_portal);
         let (visit, open) = Visit::recognise(client, headers, &self.sessions, now);
         match open {
             Some(Open::Unknown(token)) if asked == Asked::Nothing => {
@@ -144,7 +154,7 @@ impl Gate {
             };
         }
         let Some(panel) = panel else {
-            return Verdict::Refuse(unknown_host(), Some(visit));
+            return Verdict::Refuse(self.unknown_host(target.host()), Some(visit));
         };
         let checked = match target.is_websocket() {
             true => check_origin(&target, headers),
@@ -169,8 +179,7 @@ impl Gate {
     pub fn still_allows(&self, permit: &Permit, begun: Timestamp) -> Result<(), CutReason> {
         let target = permit.target();
         let host = target.host().canonical();
-        let is_portal = |portal: &ExternalUrl| portal.host() == host;
-        let panel = match self.portal.as_ref().is_some_and(is_portal) {
+        let panel = match self.is_portal(host) {
             true => None,
             false => self.panel_of(host),
         };
@@ -183,8 +192,18 @@ impl Gate {
         }
     }
 
+    /// Whether a canonical host is of a panel, or of the gateway itself.
+    fn serves(&self, host: &str) -> bool {
+        host == self.external.host() || self.is_portal(host) || self.panel_of(host).is_some()
+    }
+
+    fn is_portal(&self, host: &str) -> bool {
+        let portal = self.portal.as_ref();
+        portal.is_some_and(|portal| portal.host() == host)
+    }
+
     fn panel_of(&self, host: &str) -> Option<&Arc<Panel>> {
-        panel_of(&self.panels, &self.external_host, host)
+        panel_of(&self.panels, self.external.host(), host)
     }
 }
 
@@ -218,7 +237,7 @@ fn ask(panel: Arc<Panel>, target: Target, visit: Visit, now: Timestamp) -> Verdi
     match barrier(&panel, &target, visit.session.as_ref(), now) {
         // On a path open to anyone, who has a session is named to the panel too, and the exchange ends
         // with it.
-        None => Verdict::Pass(Permit::new(panel, target, visit.session)),
+        None => Verdict::Pass(Permit::new(panel, target, visit.session, visit.client)),
         Some(Barrier::SignIn(why)) => Verdict::SignIn(why, target, visit),
         Some(Barrier::Refusal(problem)) => Verdict::Refuse(problem, Some(visit)),
     }
@@ -302,11 +321,6 @@ pub fn not_allowed_now() -> Problem {
         "the gateway's rules have changed while this was under way, and no longer allow it; what the \
          panel had begun to do may be done",
     )
-}
-
-fn unknown_host() -> Problem {
-    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown host")
-        .detail("no panel of this gateway has this host name")
 }
 
 fn no_such_page() -> Problem {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::target::Target;
 use crate::config::Panel;
+use crate::model::ClientAddress;
 use crate::session::Session;
 
 /// Evidence that one request may reach the panel. Private fields, and a constructor that only the
@@ -16,14 +17,21 @@ pub struct Permit {
     panel: Arc<Panel>,
     target: Target,
     session: Option<Arc<Session>>,
+    client: ClientAddress,
 }
 
 impl Permit {
-    pub(super) fn new(panel: Arc<Panel>, target: Target, session: Option<Arc<Session>>) -> Self {
+    pub(super) fn new(
+        panel: Arc<Panel>,
+        target: Target,
+        session: Option<Arc<Session>>,
+        client: ClientAddress,
+    ) -> Self {
         Self {
             panel,
             target,
             session,
+            client,
         }
     }
 
@@ -41,5 +49,10 @@ impl Permit {
     /// that a rule opens to anyone, and then nobody is identified to the panel.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
+    }
+
+    /// From where it was asked, as it was judged.
+    pub fn client(&self) -> ClientAddress {
+        self.client
     }
 }

@@ -58,7 +58,7 @@ impl Target {
             parts.method.clone()
         };
         check_method(&method)?;
-        let host = read_host(parts)?;
+        let host = host_of(parts)?;
         let path = Path::parse(parts.uri.path()).map_err(|fault| bad_request(fault.to_string()))?;
         Ok(Self {
             method,
@@ -175,7 +175,7 @@ fn is_ipv6(text: &str) -> bool {
 
 /// The authority of the target wins over `Host` in HTTP/1.1 (RFC 9112 §3.2.2); over HTTP/2 they must
 /// not differ (RFC 9113 §8.3.1).
-fn read_host(parts: &Parts) -> Result<Host, Problem> {
+pub(super) fn host_of(parts: &Parts) -> Result<Host, Problem> {
     let mut fields = parts.headers.get_all(HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {

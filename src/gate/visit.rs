@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use std::net::IpAddr;
-
 use http::HeaderMap;
 
 use crate::clock::Timestamp;
-use crate::model::TokenHash;
+use crate::model::{ClientAddress, TokenHash};
 use crate::session::{Ended, Session, Sessions, Token};
 use crate::wire::cookie::{self, Found};
 
@@ -15,7 +13,7 @@ use crate::wire::cookie::{self, Found};
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// From where it is asked.
-    pub client: IpAddr,
+    pub client: ClientAddress,
     /// The live session that was shown.
     pub session: Option<Arc<Session>>,
     /// What the session cookie came to.
@@ -47,9 +45,18 @@ pub(super) enum Open {
 }
 
 impl Visit {
+    /// Of somebody whose cookies are not looked at.
+    pub(super) fn of_nobody(client: ClientAddress) -> Self {
+        Self {
+            client,
+            session: None,
+            cookie: SessionCookie::Missing,
+        }
+    }
+
     /// Who asks, and what has to be found out first.
     pub(super) fn recognise(
-        client: IpAddr,
+        client: ClientAddress,
         headers: &HeaderMap,
         sessions: &Sessions,
         now: Timestamp,

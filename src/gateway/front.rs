@@ -50,13 +50,13 @@ impl Front {
     }
 
     fn over(panels: Panels, config: &Config, sessions: &Sessions, metrics: &Metrics) -> Self {
-        let external = &config.gateway.external_url;
+        let external = config.gateway.external_url.clone();
         let configured = panels.configured();
         let answers = configured.iter();
         let answers = answers.map(|panel| (panel.clone(), metrics.answers_of(&panel.name)));
         Self {
             answers: answers.collect(),
-            gate: Gate::new(external.host(), configured, sessions.clone())
+            gate: Gate::new(external, configured, sessions.clone())
                 .with_portal_at(config.gateway.portal_apart()),
             redirect: Redirect::new(&config.gateway, &config.panels),
             panels,

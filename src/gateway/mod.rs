@@ -5,20 +5,22 @@
 //! control runtime, so that a hundred sign-ins never delay a forwarded request. What they share is
 //! the session table. This is the only file that knows all rooms.
 
+mod arrival;
 mod certificates;
 mod doors;
 mod ending;
 mod front;
 mod health;
 mod inspection;
+mod led;
 mod redirect;
 mod refused_heads;
 mod reload;
+mod remarks;
 mod rooms;
 mod start;
 mod supervisor;
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -29,7 +31,9 @@ use tokio::task::JoinError;
 
 use self::front::Front;
 pub use self::inspection::{Finding, Grade, inspect, inspect_files};
+use self::led::Led;
 use self::refused_heads::RefusedHeads;
+use self::remarks::Remarks;
 pub use self::rooms::{Offline, move_store, offline, restore};
 pub use self::start::{GatewayError, run};
 use crate::accept::{Connection, Handler, HeadFault, Received};
@@ -37,7 +41,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::Panel;
 use crate::gate::{self, Asked, Permit, Target, Verdict, Visit};
-use crate::model::TokenHash;
+use crate::model::{ClientAddress, TokenHash};
 use crate::portal::{self, Portal};
 use crate::proxy::{ForwardError, Open, OpenHere, Proxy, StillAllows};
 use crate::session::{Session, Sessions, WhyEnded};
@@ -55,6 +59,8 @@ struct House {
     control: Handle,
     access: AccessLog,
     heads: RefusedHeads,
+    remarks: Remarks,
+    led: Led,
     metrics: Metrics,
     clock: Clock,
     sessions: Sessions,
@@ -101,7 +107,7 @@ impl Handler for Door {
     }
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
-        self.house.heads.tell(connection.peer(), fault);
+        self.house.heads.tell(connection.sender(), fault);
     }
 
     fn is_over_tls_alone(&self) -> bool {
@@ -118,15 +124,12 @@ impl Door {
         entry: &Entry,
     ) -> Answered {
         let house = &self.house;
-        let client = connection.client_of(&parts.headers);
-        entry.tell(|line| line.client = Some(client));
-        if let Some(response) = house.health(parts) {
-            return Answered::of("health", response);
-        }
         let front = house.front.load_full();
-        if connection.came_in_the_clear(&parts.headers) {
-            return Answered::of("redirect", front.redirect.answer(parts));
-        }
+        let arrival = match house.arrival(&front, connection, parts, entry) {
+            Ok(arrival) => arrival,
+            Err(answered) => return *answered,
+        };
+        let client = arrival.client;
         let now = house.clock.now();
         let mut verdict = front.gate.decide(parts, client, now, Asked::Nothing);
         if let Verdict::Unknown(token) = verdict {
@@ -152,6 +155,9 @@ impl Door {
             }
             Verdict::Portal(visit) => {
                 tell_who(entry, visit.session.as_ref());
+                if let Some(problem) = arrival.closes_pages(parts) {
+                    return Answered::refused(problem, entry, parts);
+                }
                 let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
                 // Rare and large: every request would carry the room for it.
                 let page = Box::pin(house.show_portal(visit, parts, body));
@@ -170,8 +176,7 @@ impl Door {
                     entry,
                     visit.as_ref().and_then(|visit| visit.session.as_ref()),
                 );
-                entry.tell(|line| line.cause = Some(problem.cause()));
-                Answered::of("refuse", refuse(problem, wants_page(parts)))
+                Answered::refused(problem, entry, parts)
             }
             // It was asked for, and can't be asked for again.
             Verdict::Unknown(_) => {
@@ -189,6 +194,12 @@ impl Answered {
             panel: None,
             response,
         }
+    }
+
+    /// With a sentence, whose cause stands in the line of the log.
+    fn refused(problem: Problem, entry: &Entry, parts: &Parts) -> Self {
+        entry.tell(|line| line.cause = Some(problem.cause()));
+        Self::of("refuse", refuse(problem, wants_page(parts)))
     }
 }
 
@@ -214,7 +225,7 @@ impl House {
         Proxy::new(&front.panels, &self.clock, &self.tasks, open, still_allows)
     }
 
-    fn judge(&self, parts: &Parts, client: IpAddr) -> Verdict {
+    fn judge(&self, parts: &Parts, client: ClientAddress) -> Verdict {
         let front = self.front.load();
         let now = self.clock.now();
         front.gate.decide(parts, client, now, Asked::ForSession)
@@ -225,7 +236,7 @@ impl House {
         &self,
         front: &Front,
         parts: &Parts,
-        client: IpAddr,
+        client: ClientAddress,
         token: TokenHash,
     ) -> Verdict {
         match self.cluster.session(token).await {
@@ -309,6 +320,7 @@ impl Door {
         connection: &Connection,
         entry: &Entry,
     ) -> Response {
+        let client = permit.0.client();
         let forwarding = proxy.forward(permit, parts, body, connection, entry);
         match forwarding.await {
             Ok(mut response) => {
@@ -317,19 +329,13 @@ impl Door {
             }
             Err(fault) => {
                 fault.end().into_iter().for_each(|end| entry.ended(end));
-                Box::pin(self.failed(&fault, parts, connection)).await
+                Box::pin(self.failed(&fault, parts, client)).await
             }
         }
     }
 
-    async fn failed(
-        &self,
-        fault: &ForwardError,
-        parts: &Parts,
-        connection: &Connection,
-    ) -> Response {
+    async fn failed(&self, fault: &ForwardError, parts: &Parts, client: ClientAddress) -> Response {
         let Some(problem) = fault.problem() else {
-            let client = connection.client_of(&parts.headers);
             return self.session_ended(parts, client, fault).await;
         };
         if let Some(panel) = fault.panel_at_fault() {
@@ -344,7 +350,12 @@ impl Door {
     }
 
     /// The session ended while its request was under way: the gate no longer lets it pass.
-    async fn session_ended(&self, parts: &Parts, client: IpAddr, fault: &ForwardError) -> Response {
+    async fn session_ended(
+        &self,
+        parts: &Parts,
+        client: ClientAddress,
+        fault: &ForwardError,
+    ) -> Response {
         let house = &self.house;
         match house.judge(parts, client) {
             Verdict::SignIn(why, target, visit) => {

@@ -1,6 +1,7 @@
 //! Sends browsers that came without TLS to the address with it. Beside health checks,
 //! nothing else is ever answered there.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,8 +12,9 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 
-use super::{House, refuse, wants_page};
-use crate::accept::{Connection, Handler, HeadFault, Received};
+use super::led::Led;
+use super::{House, arrival, refuse, wants_page};
+use crate::accept::{Connection, Handler, HeadFault, Received, Scheme};
 use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
 use crate::wire::own_answer::InTheClear;
@@ -24,6 +26,8 @@ pub(super) struct Redirect {
     external: ExternalUrl,
     /// Hosts of their own that panels and the portal have, in canonical form.
     hosts: Vec<String>,
+    /// The gateway is reached on its own machine.
+    is_local: bool,
 }
 
 impl Redirect {
@@ -33,15 +37,34 @@ impl Redirect {
             PanelHost::External | PanelHost::Any => None,
         });
         Self {
+            is_local: gateway.external_url.is_loopback(),
             external: gateway.external_url.clone(),
             hosts: named.chain(gateway.portal_host.clone()).collect(),
         }
     }
 
+    /// Likewise of what the trusted proxy at `proxy` says came in the clear. Where that can't be so, or
+    /// those who are led come back, nobody is led.
+    pub(super) fn behind(&self, proxy: IpAddr, led: &Led, parts: &Parts) -> Response {
+        if !is_opened(parts) {
+            return self.answer(parts);
+        }
+        let origin = self.origin(parts);
+        if self.shows_tls(parts) || !led.may_lead(proxy, &origin) {
+            return in_the_clear(refuse(arrival::leads_back(origin), wants_page(parts)));
+        }
+        self.answer(parts)
+    }
+
+    /// Whether a browser shows that it sent this over TLS. On this machine it may have come without.
+    fn shows_tls(&self, parts: &Parts) -> bool {
+        !self.is_local && arrival::came_over_tls(parts)
+    }
+
     /// What a person opens is led to the address with TLS. Anything else is refused: a program that is
     /// led on by itself would go on to send its secrets and forms in the clear first.
     pub(super) fn answer(&self, parts: &Parts) -> Response {
-        let mut response = if is_opened(parts) {
+        in_the_clear(if is_opened(parts) {
             self.lead(parts)
         } else {
             if !HAS_WARNED.swap(true, Ordering::Relaxed) {
@@ -53,9 +76,7 @@ impl Redirect {
                 );
             }
             refuse(self.refusal(parts), wants_page(parts))
-        };
-        response.extensions_mut().insert(InTheClear);
-        response
+        })
     }
 
     fn refusal(&self, parts: &Parts) -> Problem {
@@ -82,7 +103,8 @@ impl Redirect {
         response
     }
 
-    fn origin(&self, parts: &Parts) -> String {
+    /// Where the same is reached over TLS.
+    pub(super) fn origin(&self, parts: &Parts) -> String {
         let named = parts
             .headers
             .get(HOST)
@@ -100,6 +122,12 @@ impl Redirect {
             None => self.external.to_string(),
         }
     }
+}
+
+/// The same answer, to somebody who came without TLS as far as can be told.
+fn in_the_clear(mut response: Response) -> Response {
+    response.extensions_mut().insert(InTheClear);
+    response
 }
 
 /// Whether a person may have typed or followed it: it asks for something, sends nothing and shows no
@@ -134,16 +162,24 @@ static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 pub(super) struct RedirectDoor(pub(super) Arc<House>);
 
 impl Handler for RedirectDoor {
-    async fn handle(&self, _: Arc<Connection>, request: Request<Received>) -> Response {
+    async fn handle(&self, connection: Arc<Connection>, request: Request<Received>) -> Response {
         let (parts, _body) = request.into_parts();
         if let Some(response) = self.0.health(&parts) {
             return response;
         }
-        self.0.front.load().redirect.answer(&parts)
+        let redirect = &self.0.front.load().redirect;
+        let way = connection.forwarded(&parts.headers);
+        if way.scheme == Scheme::Https || redirect.shows_tls(&parts) {
+            return in_the_clear(refuse(arrival::wrong_listener(), wants_page(&parts)));
+        }
+        match way.is_believed {
+            true => redirect.behind(connection.peer(), &self.0.led, &parts),
+            false => redirect.answer(&parts),
+        }
     }
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
-        self.0.heads.tell(connection.peer(), fault);
+        self.0.heads.tell(connection.sender(), fault);
     }
 }
 
@@ -153,6 +189,34 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn a_browser_that_has_come_over_tls_is_not_led_to_it() {
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        for (external, field, status) in [
+            ("https://a.example", "sec-fetch-mode", 403),
+            ("https://a.example", "sec-fetch-dest", 403),
+            ("https://a.example", "sec-fetch-site", 403),
+            ("https://a.example", "accept", 308),
+            // Browsers send these to their own machine without TLS too.
+            ("https://localhost:8443", "sec-fetch-mode", 308),
+            ("https://[::1]:8443", "sec-fetch-mode", 308),
+        ] {
+            let text = format!(
+                "gateway.external_url = \"{external}\"\n[[panel]]\nupstream = \"unix:p\"\n"
+            );
+            let config = Config::parse(&text, Path::new("p.toml")).unwrap();
+            let redirect = Redirect::new(&config.gateway, &config.panels);
+            let request = Request::get("/x")
+                .header(field, "navigate")
+                .body(())
+                .unwrap();
+            let (parts, ()) = request.into_parts();
+            let response = redirect.behind(proxy, &Led::default(), &parts);
+            assert_eq!(response.status(), status, "{external} {field}");
+            assert_eq!(response.headers().contains_key(LOCATION), status == 308);
+        }
+    }
 
     #[test]
     fn a_panels_own_host_stays_and_any_other_becomes_the_external_one() {

@@ -1,13 +1,14 @@
 //! Those who watch learn of every request head that was refused before it became a request: a number
 //! for each, and lines of the access log that one address, or a large network, can't fill it with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::accept::HeadFault;
 use crate::clock::Clock;
 use crate::config::Rate;
 use crate::login::WrongSecrets;
+use crate::model::ClientAddress;
 use crate::telemetry::{AccessLog, Metrics};
 
 /// Lines for the heads of one network; beyond them the heads are counted alone.
@@ -15,6 +16,15 @@ const LINES: Rate = Rate {
     count: 20,
     window: Duration::from_secs(60),
 };
+
+/// Lines for the heads that all trusted proxies bring.
+const LINES_OF_PROXIES: Rate = Rate {
+    count: 600,
+    window: Duration::from_secs(60),
+};
+
+/// By what these are counted: no connection comes from it.
+const PROXIES: ClientAddress = ClientAddress::Known(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
 /// Where refused heads are told. Cheap to clone; clones share the counts.
 #[derive(Clone)]
@@ -36,10 +46,16 @@ impl RefusedHeads {
         }
     }
 
-    /// A head that `peer` sent was refused.
-    pub(super) fn tell(&self, peer: IpAddr, fault: HeadFault) {
+    /// A head that `sender` sent was refused.
+    pub(super) fn tell(&self, sender: ClientAddress, fault: HeadFault) {
         self.metrics.head_refused(fault.cause());
-        let counted = self.lines.count(peer, LINES, self.clock.now());
+        // A head that can't be read names no client.
+        let (counted, lines) = match sender {
+            ClientAddress::Known(_) => (sender, LINES),
+            ClientAddress::OfProxy(_) => (PROXIES, LINES_OF_PROXIES),
+        };
+        let counted = self.lines.count(counted, lines, self.clock.now());
+        let peer = sender.address();
         if counted.wait.is_some() {
             return;
         }
@@ -49,7 +65,7 @@ impl RefusedHeads {
             tracing::warn!(
                 %peer,
                 "{} malformed request heads within a minute: further ones of this address are counted in the metrics alone",
-                LINES.count
+                lines.count
             );
         }
     }

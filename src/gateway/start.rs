@@ -16,8 +16,10 @@ use super::certificates;
 use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
 use super::front::Front;
+use super::led::Led;
 use super::refused_heads::RefusedHeads;
 use super::reload::Reload;
+use super::remarks::Remarks;
 use super::rooms::{Purpose, Rooms};
 use super::supervisor::{self, State};
 use super::{Door, House};
@@ -100,7 +102,7 @@ impl Handler for Office {
     }
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
-        self.heads.tell(connection.peer(), fault);
+        self.heads.tell(connection.sender(), fault);
     }
 
     fn is_over_tls_alone(&self) -> bool {
@@ -231,6 +233,8 @@ impl House {
             cluster: rooms.cluster.clone(),
             control: Handle::current(),
             heads: RefusedHeads::new(access.clone(), rooms.metrics.clone(), rooms.clock.clone()),
+            remarks: Remarks::default(),
+            led: Led::default(),
             access,
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),

@@ -70,7 +70,8 @@ impl Login {
             None => self.0.throttle.nobody(name),
         };
         let is_stranger = !matches!(key, Key::Session(..));
-        [Some(key), is_stranger.then(|| Key::address(from.address))]
+        let address = from.address.counted().filter(|_| is_stranger);
+        [Some(key), address.map(Key::address)]
     }
 
     /// By the live session that the browser shows, where it is one of this user.

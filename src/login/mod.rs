@@ -18,7 +18,6 @@ mod tally;
 mod throttle;
 mod wrong_secrets;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +33,9 @@ use crate::config::Live;
 use crate::credentials::password::{PasswordError, Passwords};
 use crate::credentials::recovery::{self, RecoveryCode};
 use crate::credentials::totp::{self, TotpError};
-use crate::model::{Action, Actor, Event, FactorKind, Guess, TokenHash, User, UserName};
+use crate::model::{
+    Action, Actor, ClientAddress, Event, FactorKind, Guess, TokenHash, User, UserName,
+};
 use crate::secret::Secret;
 use crate::session::{Session, Sessions, Token};
 use crate::store::change::{Proof, RehashPassword};
@@ -63,7 +64,7 @@ struct Desk {
 /// From where somebody signs in.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    pub address: IpAddr,
+    pub address: ClientAddress,
     /// Browser and system in words.
     pub device: String,
     /// The session that the browser showed; it ends when the new one begins.

@@ -31,7 +31,7 @@ impl SignedIn<'_> {
         };
         Actor::User {
             name: self.user.name.clone(),
-            address: from.address,
+            address: from.address.address(),
             credential,
         }
     }
@@ -51,7 +51,7 @@ impl Login {
             generation: user.generation,
             created: now,
             last_seen: now,
-            address: from.address,
+            address: from.address.address(),
             device: from.device.clone(),
             second_factor: who.proof.as_ref().map(|(kind, _)| *kind),
             good_until: None,

@@ -14,6 +14,7 @@ use super::tally::{Limit, Room, Tally};
 use super::throttle::{Bounded, MOST_ADDRESSES, network};
 use crate::clock::Timestamp;
 use crate::config::Rate;
+use crate::model::ClientAddress;
 
 /// Wrong secrets of one kind. Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct WrongSecrets(Arc<Mutex<Counts>>);
 #[derive(Debug)]
 struct Counts {
     addresses: Bounded<IpAddr>,
+    /// Of proxies that name no client. They are told of and never held up.
+    proxies: Bounded<IpAddr>,
     /// Runs that were worth an entry of the audit list: their number is bounded, or whoever has a
     /// large network could fill the list.
     told: Tally,
@@ -38,6 +41,9 @@ pub struct Wrong {
     pub wait: Option<Duration>,
 }
 
+/// More of them than anybody has in front of one gateway.
+const MOST_PROXIES: usize = 1_000;
+
 /// So many runs are told of in an hour.
 const MOST_TOLD: Rate = Rate {
     count: 60,
@@ -48,31 +54,37 @@ impl Default for WrongSecrets {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Counts {
             addresses: Bounded::new(MOST_ADDRESSES),
+            proxies: Bounded::new(MOST_PROXIES),
             told: Tally::EMPTY,
         })))
     }
 }
 
 impl WrongSecrets {
-    /// Counts one that came from `address`, of which `rate` says how many are allowed.
-    pub fn count(&self, address: IpAddr, rate: Rate, now: Timestamp) -> Wrong {
+    /// Counts one that came from `client`, of which `rate` says how many are allowed. What a proxy brings
+    /// without a name may be of many people: runs of it are told of, and nobody is held up.
+    pub fn count(&self, client: ClientAddress, rate: Rate, now: Timestamp) -> Wrong {
         // A panic while holding the lock leaves the counts whole, so poisoning tells nothing.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
         let limit = in_a_window(rate);
-        let tally = counts.addresses.of(network(address), now);
+        let (tally, is_one_client) = match client {
+            ClientAddress::Known(address) => (counts.addresses.of(network(address), now), true),
+            ClientAddress::OfProxy(address) => (counts.proxies.of(address, now), false),
+        };
         if let Room::None(wait) = tally.room(limit, now) {
+            let wait = wait.max(Duration::from_secs(1));
             return Wrong {
                 begins_run: false,
                 reaches_limit: false,
-                wait: Some(wait.max(Duration::from_secs(1))),
+                wait: is_one_client.then_some(wait),
             };
         }
         let is_first = tally.failed == 0;
         tally.settle(limit, true, now);
         Wrong {
             begins_run: is_first && counts.told.takes(in_a_window(MOST_TOLD), now),
-            reaches_limit: tally.failed == rate.count,
+            reaches_limit: is_one_client && tally.failed == rate.count,
             wait: None,
         }
     }
@@ -112,7 +124,7 @@ mod tests {
         let start = Timestamp::from_millis(0);
         let at = |text: &str, seconds| {
             let now = start.plus(Duration::from_secs(seconds));
-            wrong.count(text.parse().unwrap(), RATE, now)
+            wrong.count(ClientAddress::Known(text.parse().unwrap()), RATE, now)
         };
         let first = at("192.0.2.1", 0);
         assert!(first.begins_run && !first.reaches_limit && first.wait.is_none());
@@ -126,16 +138,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_proxy_brings_without_a_name_holds_nobody_up() {
+        let wrong = WrongSecrets::default();
+        let now = Timestamp::from_millis(0);
+        let address = "192.0.2.1".parse().unwrap();
+        let told: Vec<Wrong> = (0..100)
+            .map(|_| wrong.count(ClientAddress::OfProxy(address), RATE, now))
+            .collect();
+        assert_eq!(told.iter().filter(|wrong| wrong.begins_run).count(), 1);
+        let is_held_up = |wrong: &Wrong| wrong.reaches_limit || wrong.wait.is_some();
+        assert!(!told.iter().any(is_held_up));
+        let client = wrong.count(ClientAddress::Known(address), RATE, now);
+        assert_eq!(client.wait, None, "the proxy's own people");
+    }
+
+    #[test]
     fn a_network_of_any_size_is_told_of_within_bounds() {
         let wrong = WrongSecrets::default();
         let now = Timestamp::from_millis(0);
         let runs = (0..5_000_u128).filter(|number| {
             let address = std::net::Ipv6Addr::from_bits(number << 64);
-            wrong.count(address.into(), RATE, now).begins_run
+            let client = ClientAddress::Known(address.into());
+            wrong.count(client, RATE, now).begins_run
         });
         assert_eq!(runs.count(), MOST_TOLD.count as usize);
         let later = now.plus(MOST_TOLD.window);
-        let address = "192.0.2.1".parse().unwrap();
+        let address = ClientAddress::Known("192.0.2.1".parse().unwrap());
         assert!(wrong.count(address, RATE, later).begins_run);
     }
 }

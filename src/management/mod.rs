@@ -93,7 +93,7 @@ impl Management {
         let door = match connection.owner() {
             Some(uid) => Door::Socket { uid },
             None => Door::Listener {
-                client: connection.client_of(request.headers()),
+                client: connection.peer(),
             },
         };
         let answering = self.answer_at(door, request);

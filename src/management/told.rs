@@ -114,9 +114,12 @@ impl<'a> Told<'a> {
         problem: Problem,
     ) -> (Call, Problem) {
         let verbs = self.verbs;
-        let rate = verbs.config.now().throttle.per_address;
+        let config = verbs.config.now();
+        let rate = config.throttle.per_address;
         let now = verbs.clock.now();
-        let wrong = verbs.refusals.wrong_tokens.count(client, rate, now);
+        // What proxies write is not read here, but they bring the calls of many.
+        let of_client = config.gateway.proxies.sender(client);
+        let wrong = verbs.refusals.wrong_tokens.count(of_client, rate, now);
         if wrong.begins_run {
             let what = match expired {
                 Some(name) => format!("the expired token {name}"),

@@ -4,6 +4,7 @@
 //! inside the house.
 
 mod actor;
+mod client;
 mod end_reason;
 mod event;
 mod factor;
@@ -16,6 +17,7 @@ mod session;
 mod user;
 
 pub use actor::{Actor, Credential};
+pub use client::ClientAddress;
 pub use end_reason::{EndReason, EndedSession};
 pub use event::{Action, Asked, Event};
 pub use factor::FactorKind;

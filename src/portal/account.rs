@@ -91,7 +91,7 @@ pub(super) async fn change_password(State(desk): State<Arc<Desk>>, posted: Poste
         let problem = not_acceptable(field, refusal::DIFFER);
         return Err(complain(&desk, session, problem, Some(field)).await);
     }
-    let client = posted.asked.visit.client;
+    let client = posted.asked.visit.client.address();
     let changed = desk
         .users
         .change_own_password(&session, current.clone(), new.clone(), client)

@@ -107,7 +107,7 @@ fn told(ended: Revocation) -> Result<(), NotEnded> {
 
 /// What a person does to the own account.
 pub(super) fn event(posted: &Posted, session: &Session, action: Action) -> Event {
-    let actor = session.actor(posted.asked.visit.client);
+    let actor = session.actor(posted.asked.visit.client.address());
     Event::about(actor, action, &session.user().name)
 }
 

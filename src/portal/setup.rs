@@ -4,7 +4,6 @@
 //! address is kept in histories, read by pages of the same origin (`navigation.entries()`), and shown to
 //! whoever looks on. Opening it spends nothing.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -21,7 +20,7 @@ use super::refusal::{
 };
 use super::view::{Complaint, sign_in};
 use super::{Desk, page, step};
-use crate::model::{User, UserName};
+use crate::model::{ClientAddress, User, UserName};
 use crate::users::UsersError;
 use crate::wire::cookie::{self, Found};
 use crate::wire::{NextPath, Problem, RequestId, Response};
@@ -188,13 +187,13 @@ fn used() -> Response {
 
 impl Desk {
     /// Counts a link that does not work, and tells of a run of them; what to answer.
-    async fn wrong_link(&self, client: IpAddr) -> Problem {
+    async fn wrong_link(&self, client: ClientAddress) -> Problem {
         self.metrics.setup_link_refused();
         let rate = self.config.now().throttle.per_address;
         let wrong = self.wrong_links.count(client, rate, self.clock.now());
         if wrong.begins_run {
             tracing::warn!(%client, request = %RequestId::current(), "a set-up link was refused");
-            self.users.tell_of_refused_link(client).await;
+            self.users.tell_of_refused_link(client.address()).await;
         }
         if wrong.reaches_limit {
             tracing::warn!(%client, "{} wrong set-up links: further ones of this address are answered with 429", rate.count);

@@ -90,7 +90,7 @@ pub(super) async fn act(
     if is_me && act != Act::LogOutAll {
         return Err(complain(&desk, &me, &person, yourself(), None).await);
     }
-    let by = me.actor(posted.asked.visit.client);
+    let by = me.actor(posted.asked.visit.client.address());
     match perform(&desk, act, &person, &posted, by).await {
         Ok(_) if is_me => Ok(left(Done::LoggedOutEverywhere)),
         Ok(_) if act == Act::Remove => Ok(removed()),
@@ -117,7 +117,7 @@ async fn removed_before(desk: &Desk, me: &Session, name: &UserName, posted: &Pos
     if !posted.fits(&desk.form_key, Binding::Session(me.token_hash()))? {
         return Err(refusal::out_of_date().into());
     }
-    let by = me.actor(posted.asked.visit.client);
+    let by = me.actor(posted.asked.visit.client.address());
     let again = desk.users.remove(name, by).await;
     again.tell(
         |_| Ok(removed()),

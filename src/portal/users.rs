@@ -64,7 +64,7 @@ pub(super) async fn add(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer
             return Err(complain(&desk, &me, &posted.form, problem, field).await);
         }
     };
-    let actor = me.actor(posted.asked.visit.client);
+    let actor = me.actor(posted.asked.visit.client.address());
     let added = desk.users.add(name, role, email, actor).await;
     let refused = match added.tell(
         Ok,

@@ -19,7 +19,6 @@ mod tunnel;
 mod upstream;
 mod websocket;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -82,7 +81,6 @@ const ROOM: usize = 128;
 struct Outbound<'a> {
     permit: &'a Permit,
     panel: &'a Panel,
-    client: IpAddr,
     connection: &'a Connection,
     /// Where it is told how it ends.
     entry: &'a Entry,
@@ -186,7 +184,6 @@ impl Way {
         let outbound = Outbound {
             permit,
             panel: &self.panel,
-            client: connection.client_of(&parts.headers),
             connection,
             entry,
         };
@@ -239,7 +236,7 @@ impl Way {
         held: Held,
     ) -> Result<Response, ForwardError> {
         let request = request_head::build(outbound, parts).with(body, exchange.guard());
-        let person = Person::of(&exchange, outbound.client);
+        let person = Person::of(&exchange, outbound.permit.client());
         let sent = exchange
             .until_cut(self.upstream.send(request, person))
             .await;

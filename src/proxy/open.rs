@@ -150,8 +150,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::config::{Config, SessionLimits};
+    use crate::config::{Config, ExternalUrl, SessionLimits};
     use crate::gate::{Asked, Gate, Verdict};
+    use crate::model::ClientAddress;
     use crate::session::{Exchange, Sessions};
 
     /// Something that was let pass, with what ends it.
@@ -161,10 +162,11 @@ mod tests {
         let (clock, _) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
         let limits: SessionLimits = config.session;
         let sessions = Sessions::new(limits, clock.clone());
-        let gate = Gate::new("a.example", config.panels.clone(), sessions);
+        let external = ExternalUrl::of("https://a.example");
+        let gate = Gate::new(external, config.panels.clone(), sessions);
         let request = http::Request::get("/").header("host", "a.example");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let client = IpAddr::from([192, 0, 2, 1]);
+        let client = ClientAddress::Known(IpAddr::from([192, 0, 2, 1]));
         let Verdict::Pass(permit) = gate.decide(&parts, client, clock.now(), Asked::Nothing) else {
             panic!("it is open to anyone");
         };

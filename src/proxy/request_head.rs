@@ -68,7 +68,8 @@ fn add_host(head: &mut Head, host: &str) {
 fn add_own(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
     let host = outbound.permit.target().host().written().as_bytes();
     let mut client = Text::new();
-    client.address(outbound.client);
+    let from = outbound.permit.client().address();
+    client.address(from);
     let client = client.as_bytes();
     if let Some(destination) = outbound.permit.target().destination() {
         // The panel is asked under the browser's host, by its own scheme, and servers of WebDAV compare
@@ -83,7 +84,7 @@ fn add_own(head: &mut Head, sent: &HeaderMap, outbound: &Outbound<'_>) {
     head.text(&X_FORWARDED_PROTO, &[b"https"]);
     head.text(&X_FORWARDED_FOR, &[client]);
     // RFC 7239 §4; addresses with colons and hosts with ports are quoted.
-    let (open, close): (&[u8], &[u8]) = match outbound.client {
+    let (open, close): (&[u8], &[u8]) = match from {
         IpAddr::V4(_) => (b"for=", b";host=\""),
         IpAddr::V6(_) => (b"for=\"[", b"]\";host=\""),
     };

@@ -116,7 +116,7 @@ impl Users {
         Outcome::after(judged.await, async |(name, change)| {
             let actor = Actor::User {
                 name: name.clone(),
-                address: from.address,
+                address: from.address.address(),
                 credential: Credential::SetupLink {
                     hash: sha256(token),
                 },

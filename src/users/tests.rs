@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::login::{Login, Next, Origin};
-use crate::model::{Actor, Role, UserName};
+use crate::model::{Actor, ClientAddress, Role, UserName};
 use crate::revoke::Revoker;
 use crate::secret::Secret;
 use crate::session::Sessions;
@@ -85,7 +85,7 @@ fn secret(text: &str) -> Secret<String> {
 
 fn from() -> Origin {
     Origin {
-        address: "192.0.2.1".parse().unwrap(),
+        address: ClientAddress::Known("192.0.2.1".parse().unwrap()),
         device: "curl".to_owned(),
         replaces: None,
     }

@@ -7,9 +7,9 @@ use http::Method;
 use http::request::Builder;
 
 use super::{Porch, get, parts};
-use crate::config::{Allow, Bounds, Panel, PathReading, Rule, Upstream};
+use crate::config::{Allow, Bounds, ExternalUrl, Panel, PathReading, Rule, Upstream};
 use crate::gate::{Asked, Gate, Permit, Verdict};
-use crate::model::Role;
+use crate::model::{ClientAddress, Role};
 use crate::session::CutReason::{self, NotAllowed, PanelMoved};
 use crate::wire::Authority;
 
@@ -95,7 +95,7 @@ fn panels_that_change(old: &Panel, second: &Panel) -> Vec<Case> {
 fn what_is_open_is_judged_by_changed_rules() {
     let porch = Porch::new();
     let permit = |request: Builder| -> Permit {
-        let client = "192.0.2.1".parse().unwrap();
+        let client = ClientAddress::Known("192.0.2.1".parse().unwrap());
         let (parts, now) = (parts(request), porch.clock.now());
         match porch.gate.decide(&parts, client, now, Asked::Nothing) {
             Verdict::Pass(permit) => permit,
@@ -112,7 +112,11 @@ fn what_is_open_is_judged_by_changed_rules() {
     let cases = [rules_that_change(&old), panels_that_change(&old, &second)];
     for (what, panel, strangers, theirs) in cases.concat() {
         let panels = vec![Arc::new(panel)];
-        let gate = Gate::new("panel.example", panels, porch.sessions.clone());
+        let gate = Gate::new(
+            ExternalUrl::of("https://panel.example"),
+            panels,
+            porch.sessions.clone(),
+        );
         assert_eq!(gate.still_allows(&stranger, begun), strangers, "{what}");
         assert_eq!(gate.still_allows(&page, begun), theirs, "{what}");
     }

@@ -12,10 +12,12 @@ use http::{Method, Request};
 use super::{Asked, Gate, SignIn, Verdict};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::config::{
-    Allow, Bounds, Config, IdentityHeaders, Panel, PanelHost, PathReading, Rule, SessionLimits,
-    Upstream,
+    Allow, Bounds, Config, ExternalUrl, IdentityHeaders, Panel, PanelHost, PathReading, Rule,
+    SessionLimits, Upstream,
 };
-use crate::model::{Generation, Role, SessionId, SessionRecord, User, UserId, UserName};
+use crate::model::{
+    ClientAddress, Generation, Role, SessionId, SessionRecord, User, UserId, UserName,
+};
 use crate::session::{Sessions, Token};
 use crate::wire::Authority;
 
@@ -80,8 +82,9 @@ impl Porch {
             ..panel.clone()
         };
         let panels = vec![Arc::new(panel), Arc::new(open)];
+        let external = ExternalUrl::of("https://panel.example");
         Self {
-            gate: Gate::new("panel.example", panels, sessions.clone()),
+            gate: Gate::new(external, panels, sessions.clone()),
             sessions,
             clock,
             hand,
@@ -117,7 +120,7 @@ impl Porch {
     fn verdict(&self, request: Builder) -> String {
         match self.gate.decide(
             &parts(request),
-            "192.0.2.1".parse().unwrap(),
+            ClientAddress::Known("192.0.2.1".parse().unwrap()),
             self.clock.now(),
             Asked::Nothing,
         ) {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, Hand, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
-use crate::model::{Action, Actor, Event, Role, User, UserName};
+use crate::model::{Action, Actor, ClientAddress, Event, Role, User, UserName};
 use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::store::Store;
@@ -154,7 +154,7 @@ fn event() -> Event {
 
 fn from() -> Origin {
     Origin {
-        address: "192.0.2.1".parse().unwrap(),
+        address: ClientAddress::Known("192.0.2.1".parse().unwrap()),
         device: "Firefox on Linux".to_owned(),
         replaces: None,
     }

@@ -41,7 +41,7 @@ impl House {
 
 fn at(address: &str) -> Origin {
     Origin {
-        address: address.parse().unwrap(),
+        address: ClientAddress::Known(address.parse().unwrap()),
         ..from()
     }
 }

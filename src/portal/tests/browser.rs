@@ -18,7 +18,7 @@ use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
 use crate::gate::{SessionCookie, Visit};
 use crate::login::Login;
-use crate::model::{Actor, Role, TokenHash, User, UserName};
+use crate::model::{Actor, ClientAddress, Role, TokenHash, User, UserName};
 use crate::revoke::Revoker;
 use crate::session::{Session, Sessions, Token, WhyEnded};
 use crate::shutdown::Shutdown;
@@ -259,7 +259,7 @@ impl Browser<'_> {
         let session =
             token.and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
         Visit {
-            client: "192.0.2.7".parse().unwrap(),
+            client: ClientAddress::Known("192.0.2.7".parse().unwrap()),
             cookie: match (token, &session) {
                 (None, _) => SessionCookie::Missing,
                 (Some(_), Some(_)) => SessionCookie::Live,

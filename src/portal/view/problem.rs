@@ -48,6 +48,15 @@ fn ways_on(problem: &Problem) -> Markup {
     if let Some(portal) = problem.text_of("portal") {
         return html! { a class="button" href=(portal) { "To the gateway's pages" } };
     }
+    if let Some(gateway) = problem.text_of("gateway") {
+        return html! {
+            a class="button" href={ (gateway) "/" } { "To the gateway" }
+            a class="button quiet" href={ (gateway) "/.portcullis/account" } { "Your account" }
+        };
+    }
+    if let Some(origin) = problem.text_of("https") {
+        return html! { a class="button" href={ (origin) "/" } { "Open " (origin) } };
+    }
     match status {
         StatusCode::UNAUTHORIZED => {
             html! { a class="button" href="/.portcullis/login" { "Sign in" } }

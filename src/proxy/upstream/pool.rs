@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::round_trip::{Afterwards, Connection, RoundTrip};
+use crate::model::ClientAddress;
 use crate::session::{Exchange, Session};
 use crate::shutdown::Shutdown;
 
@@ -34,7 +35,7 @@ pub(in crate::proxy) struct Pool {
     tasks: Shutdown,
 }
 
-/// Who is served: a session, or a stranger's address.
+/// Who is served: a session, or a stranger's address, or somebody of whom nothing is known.
 #[derive(Debug, Clone, Default)]
 pub(in crate::proxy) struct Person {
     /// Keeps the memory of an ended session from being another's, and not the session.
@@ -129,7 +130,7 @@ fn lock(idle: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
 }
 
 impl Person {
-    pub(in crate::proxy) fn of(exchange: &Exchange, client: IpAddr) -> Self {
+    pub(in crate::proxy) fn of(exchange: &Exchange, client: ClientAddress) -> Self {
         match exchange.session() {
             Some(session) => Self {
                 session: Arc::downgrade(session),
@@ -137,13 +138,15 @@ impl Person {
             },
             None => Self {
                 session: Weak::new(),
-                stranger: Some(client),
+                stranger: client.counted(),
             },
         }
     }
 
+    /// Whether both are surely the same.
     fn is(&self, other: &Self) -> bool {
-        self.session.ptr_eq(&other.session) && self.stranger == other.stranger
+        let is_known = self.stranger.is_some() || !self.session.ptr_eq(&Weak::new());
+        is_known && self.session.ptr_eq(&other.session) && self.stranger == other.stranger
     }
 }
 
