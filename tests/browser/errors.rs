@@ -12,6 +12,7 @@ async fn what_is_refused_is_said_in_a_sentence() {
     let mut otto = User::set_up("otto", added["setup_url"].as_str().unwrap()).await;
     a_form_that_is_not_for_operators(&otto, &demo).await;
     a_page_that_is_not_there(&otto, &demo).await;
+    a_host_that_is_not_the_gateways(&otto, &demo).await;
     a_wrong_current_password(&otto, &demo).await;
     a_wrong_password_and_a_wrong_code(&mut otto, &demo).await;
 }
@@ -35,6 +36,27 @@ async fn a_page_that_is_not_there(otto: &User, demo: &Demo) {
     browser.go(&demo.url("/.portcullis/nothing")).await;
     assert_eq!(browser.text(".status").await, "404");
     album::keep(browser, "8-not-found").await;
+}
+
+async fn a_host_that_is_not_the_gateways(otto: &User, demo: &Demo) {
+    let browser = &otto.browser;
+    let port = demo.port;
+    browser
+        .go(&format!("https://127.0.0.1:{port}/users/?a=b"))
+        .await;
+    assert_eq!(browser.text(".status").await, "421");
+    let sentence = browser.text(".lead").await;
+    for seen in [
+        format!("127.0.0.1:{port}"),
+        format!("https://localhost:{port}"),
+    ] {
+        assert!(sentence.contains(&seen), "{sentence}");
+    }
+    album::keep(browser, "8-unknown-host").await;
+    browser.press("To the gateway").await;
+    browser.is_at("/").await;
+    let url = browser.driver.get("/url").await;
+    assert_eq!(url, format!("https://localhost:{port}/"));
 }
 
 async fn a_wrong_current_password(otto: &User, demo: &Demo) {
