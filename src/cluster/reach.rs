@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::watch::lease_of;
 use super::{Cluster, Node};
 use crate::clock::Timestamp;
-use crate::store::{FeedNumber, NodeId, NodeRow};
+use crate::store::{FeedNumber, NodeId, NodeRow, Told};
 
 /// How far a revocation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,11 @@ impl Cluster {
         Some(node.lease.length + BESIDE)
     }
 
-    /// Waits until every node that may serve has applied the feed up to `number`, which is committed.
+    /// Waits until every node that may serve has applied the feed up to this entry, which is committed.
     /// A node that does not say so is waited for until it may not serve any more.
-    pub async fn in_force(&self, number: FeedNumber) -> Reach {
+    pub async fn in_force(&self, told: Told) -> Reach {
         match &self.0 {
-            Some(node) => node.in_force(number).await,
+            Some(node) => node.in_force(told).await,
             None => Reach {
                 nodes: 1,
                 unreached: 0,
@@ -61,17 +61,17 @@ struct Awaited {
 }
 
 impl Node {
-    async fn in_force(&self, number: FeedNumber) -> Reach {
+    async fn in_force(&self, told: Told) -> Reach {
         let begun = self.clock.now();
         let mut pause = FIRST_PAUSE;
         let mut awaited: Option<Vec<Awaited>> = None;
         loop {
-            match self.store.nodes().await {
-                Ok(rows) => {
+            match self.store.nodes_after(told).await {
+                Ok(Some(rows)) => {
                     let awaited = awaited.get_or_insert_with(|| self.to_wait_for(&rows));
-                    self.look_at(awaited, &rows, number);
+                    self.look_at(awaited, &rows, told.number);
                     if awaited.iter().all(|node| node.is_reached) {
-                        let closed = self.store.closed_for(number).await.unwrap_or(0);
+                        let closed = self.store.closed_for(told.number).await.unwrap_or(0);
                         return Reach {
                             nodes: awaited.len(),
                             unreached: 0,
@@ -79,6 +79,10 @@ impl Node {
                         };
                     }
                 }
+                // A node that serves by a lease of the former one may be missing in its list.
+                Ok(None) => tracing::warn!(
+                    "the store does not know any more of a revocation that it had acknowledged: it is another one"
+                ),
                 Err(fault) => tracing::warn!(%fault, "can't see how far a revocation has come"),
             }
             let longest = awaited.iter().flatten().map(|node| node.lease);

@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 use crate::store::change::{
     Change, EndSession, RaiseEveryGeneration, RaiseGeneration, Raised, SetPassword,
 };
-use crate::store::{Committed, FeedNumber, Store, StoreError};
+use crate::store::{Committed, Store, StoreError, Told};
 use crate::telemetry::{Metrics, Step};
 use crate::wire::RequestId;
 
@@ -141,9 +141,9 @@ impl Revoker {
                 Err(fault) => return this.not_written(scope, fault, event, &progress).await,
             };
             this.owed.is_written(scope);
-            if let Some(number) = committed.told() {
+            if let Some(told) = committed.told() {
                 let ended = u64::try_from(committed.outcome().len()).unwrap_or(u64::MAX);
-                return this.spread(number, ended, called, &progress).await;
+                return this.spread(told, ended, called, &progress).await;
             }
             let named = std::iter::once(&token).chain(committed.outcome());
             let ended: Vec<_> = named
@@ -160,8 +160,8 @@ impl Revoker {
         let this = self.clone();
         self.detached(event.clone(), async move |progress: Progress| {
             let called = Instant::now();
-            match this.store.last_number().await {
-                Ok(Some(number)) => this.spread(number, 0, called, &progress).await,
+            match this.store.last_told().await {
+                Ok(Some(told)) => this.spread(told, 0, called, &progress).await,
                 Ok(None) => {
                     let report = this.note(&progress, |report| report.durable = true);
                     Outcome::done(Report {
@@ -228,9 +228,9 @@ impl Revoker {
                 .find(|(user, _)| scope == Scope::User(*user))
                 .map(|&(_, generation)| generation);
             this.note(&progress, |report| report.generation = of_subject);
-            if let Some(number) = committed.told() {
+            if let Some(told) = committed.told() {
                 let ended = committed.outcome().sessions;
-                return this.spread(number, ended, called, &progress).await;
+                return this.spread(told, ended, called, &progress).await;
             }
             let ended = raised.iter();
             let ended = ended.flat_map(|&(user, generation)| this.sessions.raise(user, generation));
@@ -240,11 +240,11 @@ impl Revoker {
         .await
     }
 
-    /// Every node raises and cuts by itself, this one too. The number is the evidence that it is on
+    /// Every node raises and cuts by itself, this one too. The entry is the evidence that it is on
     /// disk: only the store gives one, with the commit.
     async fn spread(
         &self,
-        number: FeedNumber,
+        told: Told,
         ended: u64,
         called: Instant,
         progress: &Progress,
@@ -254,7 +254,7 @@ impl Revoker {
             report.sessions_ended = usize::try_from(ended).unwrap_or(usize::MAX);
             report.durable = true;
         });
-        let reach = self.cluster.in_force(number).await;
+        let reach = self.cluster.in_force(told).await;
         self.metrics.revocation(Step::LastByte, called.elapsed());
         let report = self.note(progress, |report| {
             report.connections_closed = reach.closed;

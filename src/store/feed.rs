@@ -37,6 +37,14 @@ pub enum Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag(pub(super) i64);
 
+/// The entry by which other nodes are told, as the store wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    pub number: FeedNumber,
+    /// `None` where nothing was told yet.
+    pub(super) tag: Option<Tag>,
+}
+
 /// One thing that was ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -109,19 +117,23 @@ impl Store {
         }))
     }
 
-    /// The last number of the feed; `None` where there is only this gateway.
+    /// The last entry of the feed; `None` where there is only this gateway.
     ///
     /// # Errors
     /// [`StoreError::Failed`]
-    pub async fn last_number(&self) -> Result<Option<FeedNumber>, StoreError> {
+    pub async fn last_told(&self) -> Result<Option<Told>, StoreError> {
         if !self.is_shared() {
             return Ok(None);
         }
-        let (number,): (i64,) = sql("SELECT seq FROM head")
-            .one(&self.engine)
-            .await
-            .map_err(failed("reading what was ended"))?;
-        Ok(Some(FeedNumber(number)))
+        let (number, tag): (i64, Option<i64>) =
+            sql("SELECT head.seq, tag FROM head LEFT JOIN feed ON feed.seq = head.seq")
+                .one(&self.engine)
+                .await
+                .map_err(failed("reading what was ended"))?;
+        Ok(Some(Told {
+            number: FeedNumber(number),
+            tag: tag.map(Tag),
+        }))
     }
 
     /// Listens for new entries; `None` where there is only this gateway.
@@ -263,6 +275,7 @@ impl Desk<'_> {
             // A gateway of the version before reads it as everybody.
             Subject::BegunAnew => (None, Some(0), None),
         };
+        let tag = i64::from_ne_bytes(random_bytes());
         let (seq,): (i64,) = sql("WITH next AS (UPDATE head SET seq = seq + 1 RETURNING seq)
              INSERT INTO feed (seq, at, user_id, generation, token, tag, good_until)
              SELECT seq, $1, $2, $3, $4, $5, $6 FROM next RETURNING seq")
@@ -270,17 +283,20 @@ impl Desk<'_> {
         .bind(user)
         .bind(generation)
         .bind(token)
-        .bind(i64::from_ne_bytes(random_bytes()))
+        .bind(tag)
         .bind(until)
         .one(self.connection())
         .await
         .map_err(failed("telling the other nodes"))?;
-        self.told = Some(FeedNumber(seq));
+        self.told = Some(Told {
+            number: FeedNumber(seq),
+            tag: Some(Tag(tag)),
+        });
         Ok(())
     }
 
     /// The hint that there is something new, which goes out with the commit.
-    pub(super) async fn send(&mut self) -> Result<Option<FeedNumber>, StoreError> {
+    pub(super) async fn send(&mut self) -> Result<Option<Told>, StoreError> {
         if self.told.is_some() {
             sql("SELECT pg_notify($1, '')")
                 .bind(CHANNEL)

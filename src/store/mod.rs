@@ -41,7 +41,7 @@ pub use self::copy::{back_up, restore};
 use self::engine::{Engine, Work};
 pub use self::expiry::{OVER_AT_ONCE, Over};
 pub use self::failures::Failures;
-pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Subject, Tag};
+pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Subject, Tag, Told};
 pub use self::guesses::{Bound, GuessKey, Guessed};
 pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
@@ -78,8 +78,8 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Committed<T> {
     outcome: T,
-    /// The number under which other nodes are told of it.
-    told: Option<FeedNumber>,
+    /// The entry by which other nodes are told of it.
+    told: Option<Told>,
 }
 
 /// Why the store did not do it.
@@ -383,8 +383,8 @@ impl<T> Committed<T> {
         &self.outcome
     }
 
-    /// The number under which other nodes are told of what was ended by it.
-    pub fn told(&self) -> Option<FeedNumber> {
+    /// The entry by which other nodes are told of what was ended by it.
+    pub fn told(&self) -> Option<Told> {
         self.told
     }
 

@@ -1,7 +1,7 @@
 //! Who may serve: the rows of the nodes, and how many connections they have closed.
 
 use super::change::ENDED_KEPT;
-use super::feed::{FeedNumber, Line};
+use super::feed::{FeedNumber, Line, Tag, Told};
 use super::statement::{On, sql};
 use super::{Store, StoreError, failed};
 use crate::clock::Timestamp;
@@ -44,6 +44,19 @@ const KEPT: i64 = 100_000;
 
 type Row = (String, String, String, i64, i64, i64, i64, i64);
 
+/// The tag of an entry, and a node if there is one.
+type After = (
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+
 /// Every node. A macro, since a statement has to be one literal.
 macro_rules! nodes {
     () => {
@@ -75,6 +88,39 @@ impl Store {
             return Ok(Vec::new());
         };
         nodes(On::PostgresPool(pool)).await
+    }
+
+    /// Every node, looked at after this entry was written; `None` where the store does not know of it any
+    /// more: then it is another one, and its list tells nothing about who worked with the former.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]
+    pub async fn nodes_after(&self, told: Told) -> Result<Option<Vec<NodeRow>>, StoreError> {
+        let Some(pool) = self.pool() else {
+            return Ok(Some(Vec::new()));
+        };
+        // One statement, so that both are from one server.
+        let rows: Vec<After> = sql(
+            "SELECT (SELECT tag FROM feed WHERE seq = $1), id, name, version, started, seen, beat,
+                    applied, lease
+             FROM head LEFT JOIN nodes ON TRUE",
+        )
+        .bind(told.number.0)
+        .all(On::PostgresPool(pool))
+        .await
+        .map_err(failed("reading the nodes"))?;
+        let is_there = |(tag, ..): &After| tag.map(Tag) == told.tag;
+        if !rows.first().is_some_and(is_there) {
+            return Ok(None);
+        }
+        let rows = rows.into_iter().filter_map(
+            |(_, id, name, version, started, seen, beat, applied, lease)| {
+                Some(node((
+                    id?, name?, version?, started?, seen?, beat?, applied?, lease?,
+                )))
+            },
+        );
+        Ok(Some(rows.collect()))
     }
 
     /// How many connections the nodes have closed for an entry.

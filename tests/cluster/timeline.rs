@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis::config::{KeySource, Place, Server, Storage};
 use portcullis::model::{Action, Actor, Event};
 use portcullis::secret::Secret;
-use portcullis::store::change::{AddUser, BeginAnew, Change, WayIn};
+use portcullis::store::change::{AddUser, BeginAnew, Change, RaiseEveryGeneration, WayIn};
 use portcullis::store::{FeedNumber, Store, StoreError};
 use rustix::process::Signal;
 
@@ -308,12 +308,7 @@ async fn another_server_with_the_same_content_ends_everything() {
 async fn nothing_is_changed_in_another_store_before_everything_in_it_has_ended() {
     let (postgres, keys) = (Postgres::start(), Keys::new());
     let folder = tempfile::tempdir().unwrap();
-    let storage = Storage {
-        place: Place::Shared(Server::parse(&postgres.url()).unwrap()),
-        max_staleness: Duration::from_secs(5),
-        master_key: KeySource::File(keys.path()),
-        url_file: None,
-    };
+    let storage = storage(&postgres, &keys);
     let store = Store::open_at(&storage, folder.path()).await.unwrap();
     let mut line = store.line().await.unwrap().unwrap();
     added(&store, "of-nobody-yet").await.unwrap();
@@ -341,6 +336,48 @@ async fn nothing_is_changed_in_another_store_before_everything_in_it_has_ended()
         added(&store, &name).await.unwrap();
     }
     assert_eq!(postgres.ask("select seq from head"), "2");
+}
+
+/// Whoever waits for the nodes after a commit, and finds a server that does not know of it, is told nothing by
+/// the nodes that stand there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_of_a_store_that_has_lost_a_revocation_tell_nothing_about_it() {
+    let (postgres, keys) = (Postgres::start(), Keys::new());
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(&postgres, &keys);
+    let store = Store::open_at(&storage, folder.path()).await.unwrap();
+    let event = Event::general(Actor::Gateway, Action::SessionsEnded);
+    let ended = store.commit(RaiseEveryGeneration, event).await.unwrap();
+    let told = ended.told().unwrap();
+    assert_eq!(store.last_told().await.unwrap(), Some(told));
+    let nodes = async || {
+        store
+            .nodes_after(told)
+            .await
+            .unwrap()
+            .map(|nodes| nodes.len())
+    };
+    assert_eq!(nodes().await, Some(0));
+    postgres.ask("insert into nodes values ('a', 'a', '1', 0, 0, 1, 0, 5000)");
+    assert_eq!(nodes().await, Some(1));
+    for lost in [
+        "update feed set tag = tag + 1",
+        "update feed set seq = seq + 1, tag = tag - 1",
+        "delete from feed",
+    ] {
+        postgres.ask(lost);
+        assert_eq!(nodes().await, None, "{lost}");
+    }
+}
+
+/// As a gateway is told in its configuration.
+fn storage(postgres: &Postgres, keys: &Keys) -> Storage {
+    Storage {
+        place: Place::Shared(Server::parse(&postgres.url()).unwrap()),
+        max_staleness: Duration::from_secs(5),
+        master_key: KeySource::File(keys.path()),
+        url_file: None,
+    }
 }
 
 async fn added(store: &Store, name: &str) -> Result<(), StoreError> {

@@ -12,17 +12,23 @@ mod protocol;
 
 use stateright::{Checker, Model};
 
-use protocol::{Entry, LeftOut, Protocol};
+use protocol::{Entry, LeftOut, Protocol, Replica};
 
 const PROMISE: &str = "ended means ended";
 
 /// One node beside whoever ends sessions, for long; and two for as long as a lease.
-const SIZES: [(u8, [u8; 2]); 2] = [(7, [0, 3]), (4, [1, 2])];
+const SIZES: [Size; 2] = [(7, [0, 3]), (4, [1, 2])];
 
-fn of(left_out: LeftOut, ends: Entry, (longest, beats): (u8, [u8; 2])) -> Protocol {
+type Size = (u8, [u8; 2]);
+
+/// The same where a replica takes over, which is a step more everywhere.
+const SIZES_WITH_A_REPLICA: [Size; 2] = [(6, [0, 2]), (3, [1, 2])];
+
+fn of(left_out: LeftOut, ends: Entry, replica: Replica, (longest, beats): Size) -> Protocol {
     Protocol {
         left_out,
         ends,
+        replica,
         longest,
         beats,
     }
@@ -31,15 +37,32 @@ fn of(left_out: LeftOut, ends: Entry, (longest, beats): (u8, [u8; 2])) -> Protoc
 #[test]
 fn no_order_of_the_steps_breaks_the_promise() {
     for size in SIZES {
-        for ends in [Entry::User, Entry::Session] {
-            let model = of(LeftOut::Nothing, ends, size);
-            let checker = model.checker().threads(2).spawn_bfs().join();
-            let states = checker.unique_state_count();
-            println!("{size:?} {ends:?}: {states} states");
-            assert!(checker.is_done(), "not all of it was looked at");
-            // That the promise holds, and that what it is about does happen.
-            checker.assert_properties();
-        }
+        holds(Replica::Waits, size);
+    }
+}
+
+#[test]
+fn no_order_breaks_it_where_a_replica_takes_over() {
+    // One that has everything takes nothing away that nodes could fall out over.
+    let [long, both] = SIZES_WITH_A_REPLICA;
+    for (replica, size) in [
+        (Replica::Asynchronous, both),
+        (Replica::Asynchronous, long),
+        (Replica::Synchronous, long),
+    ] {
+        holds(replica, size);
+    }
+}
+
+fn holds(replica: Replica, size: Size) {
+    for ends in [Entry::User, Entry::Session] {
+        let model = of(LeftOut::Nothing, ends, replica, size);
+        let checker = model.checker().threads(2).spawn_bfs().join();
+        let states = checker.unique_state_count();
+        println!("{replica:?} {size:?} {ends:?}: {states} states");
+        assert!(checker.is_done(), "not all of it was looked at");
+        // That the promise holds, and that what it is about does happen.
+        checker.assert_properties();
     }
 }
 
@@ -54,12 +77,21 @@ fn without_any_of_its_steps_the_promise_is_broken() {
         LeftOut::LookingAtTheLease,
         LeftOut::AskingBeforeEachByte,
         LeftOut::LoadingUnderTheFeed,
+        LeftOut::EndingEverything,
+        LeftOut::OutlastingTheLeases,
+        LeftOut::FindingTheCommitAgain,
     ] {
         let ends = match left_out {
             LeftOut::LoadingUnderTheFeed => Entry::Session,
             _ => Entry::User,
         };
-        let checker = of(left_out, ends, SIZES[0]).checker().threads(2);
+        let replica = match left_out {
+            LeftOut::EndingEverything
+            | LeftOut::OutlastingTheLeases
+            | LeftOut::FindingTheCommitAgain => Replica::Asynchronous,
+            _ => Replica::Waits,
+        };
+        let checker = of(left_out, ends, replica, SIZES[0]).checker().threads(2);
         let checker = checker
             .finish_when(stateright::HasDiscoveries::AnyFailures)
             .spawn_bfs()

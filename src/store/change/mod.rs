@@ -27,7 +27,7 @@ pub use self::user::{
     AddSetupLink, AddUser, RaiseEveryGeneration, RaiseGeneration, Raised, RehashPassword,
     SetPassword, WayIn,
 };
-use super::feed::FeedNumber;
+use super::feed::Told;
 use super::seal::Seal;
 use super::statement::{On, Value, sql};
 use super::{StoreError, Work, failed, unanswered};
@@ -74,8 +74,8 @@ pub struct Desk<'a> {
     pub(super) now: Timestamp,
     /// Why sessions end that this transaction removes.
     reason: EndReason,
-    /// The last number of the feed that this transaction has taken.
-    pub(super) told: Option<FeedNumber>,
+    /// The last entry of the feed that this transaction has written.
+    pub(super) told: Option<Told>,
 }
 
 impl<'a> Desk<'a> {

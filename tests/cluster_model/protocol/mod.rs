@@ -6,10 +6,14 @@
 //! in any order that the protocol allows.
 
 mod carrying;
+mod renewing;
+mod taking_over;
 
 use stateright::{Model, Property};
 
 use carrying::Carrying;
+pub(crate) use taking_over::Replica;
+use taking_over::{Read, Server};
 
 /// Ticks that the others wait.
 const LEASE: u8 = 3;
@@ -38,12 +42,17 @@ pub(crate) enum LeftOut {
     LookingAtTheLease,
     AskingBeforeEachByte,
     LoadingUnderTheFeed,
+    EndingEverything,
+    OutlastingTheLeases,
+    FindingTheCommitAgain,
 }
 
 pub(crate) struct Protocol {
     pub(crate) left_out: LeftOut,
     /// What is ended.
     pub(crate) ends: Entry,
+    /// What may take over as the store.
+    pub(crate) replica: Replica,
     /// How far the clocks are followed.
     pub(crate) longest: u8,
     /// How often each node renews at the most; one that never does is not there.
@@ -64,8 +73,7 @@ pub(crate) enum Renewal {
     No,
     Noted(u8),
     Beaten(u8),
-    /// With how much of the feed.
-    Read(u8, u8),
+    Read(u8, Read),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +93,8 @@ pub(crate) struct Node {
     renewal: Renewal,
     /// A session that was read from the store and is not in the table yet.
     loading: Option<u8>,
+    /// It has followed the feed on the server that took over.
+    is_on_replica: bool,
 }
 
 /// Where the one revocation is.
@@ -101,9 +111,14 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     clocks: [u8; NODES],
-    entry: Option<Entry>,
-    /// The sessions that the store keeps.
+    /// What the store knows of the revocation: what was ended, and under which number of the feed.
+    entry: Option<(Entry, u8)>,
+    /// The same, and nothing forgets it.
+    ended: Option<(Entry, u8)>,
+    /// The sessions that the store keeps, and those before the revocation.
     kept: [bool; SESSIONS],
+    kept_before: [bool; SESSIONS],
+    server: Server,
     rows: [Option<Row>; NODES],
     nodes: [Node; NODES],
     /// The last beat of each that the revoker has seen, and when.
@@ -134,13 +149,12 @@ pub(crate) enum Step {
     Answer,
     LetPass,
     Carry,
+    TakeOver,
+    Notice(usize),
+    BeginAnew(usize),
 }
 
 impl State {
-    fn head(&self) -> u8 {
-        self.entry.is_some().into()
-    }
-
     /// Whether the node would forward a request under the session.
     pub(crate) fn forwards(&self, node: usize, session: usize, left_out: LeftOut) -> bool {
         let looks = left_out != LeftOut::LookingAtTheLease;
@@ -151,9 +165,9 @@ impl State {
     }
 
     fn is_ended(&self, session: usize) -> bool {
-        match self.entry {
-            Some(Entry::User) => true,
-            Some(Entry::Session) => session == 0,
+        match self.ended {
+            Some((Entry::User, _)) => true,
+            Some((Entry::Session, _)) => session == 0,
             None => false,
         }
     }
@@ -173,37 +187,13 @@ impl State {
 }
 
 impl Protocol {
-    fn trust(&self) -> u8 {
-        match self.left_out {
-            LeftOut::Margin => LEASE,
-            _ => LEASE - MARGIN,
-        }
-    }
-
-    fn renewal_steps(&self, state: &State, node: usize, steps: &mut Vec<Step>) {
-        let it = &state.nodes[node];
-        let loads = it.loading.is_some() && self.left_out != LeftOut::LoadingUnderTheFeed;
-        let reads_first = self.left_out == LeftOut::ReadingAfterTheBeat;
-        match it.renewal {
-            Renewal::No if it.beat < self.beats[node] && !loads => steps.push(Step::Note(node)),
-            Renewal::No => {}
-            Renewal::Noted(_) if reads_first => steps.push(Step::ReadFeed(node)),
-            Renewal::Noted(_) => steps.push(Step::Beat(node)),
-            Renewal::Beaten(_) if reads_first => steps.push(Step::Apply(node)),
-            Renewal::Beaten(_) => steps.push(Step::ReadFeed(node)),
-            Renewal::Read(..) if reads_first => steps.push(Step::Beat(node)),
-            Renewal::Read(..) => steps.push(Step::Apply(node)),
-        }
-        // Whether the beat came through is not known.
-        if let Renewal::Beaten(_) = it.renewal {
-            steps.push(Step::GiveUp(node));
-        }
-    }
-
     fn loading_steps(&self, state: &State, node: usize, steps: &mut Vec<Step>) {
         let it = &state.nodes[node];
         let beside = self.left_out == LeftOut::LoadingUnderTheFeed;
-        let may_load = it.applied_once() && (beside || it.renewal == Renewal::No);
+        let may_load = it.applied_once()
+            && (beside || it.renewal == Renewal::No)
+            && state.is_at_home(self.left_out)
+            && it.is_on_replica == state.has_another_server();
         if it.loading.is_some() {
             steps.push(Step::TakeIn(node));
         } else if may_load {
@@ -219,11 +209,11 @@ impl Protocol {
         let looks_first = self.left_out == LeftOut::ReadingTheNodesAfterTheCommit;
         match state.ending {
             Ending::No if looks_first => steps.push(Step::LookAtNodes),
-            Ending::No | Ending::Looked(_) if state.entry.is_none() => {
+            Ending::No | Ending::Looked(_) if self.may_commit(state) => {
                 steps.push(Step::Commit(self.ends));
             }
-            Ending::Committed => steps.push(Step::LookAtNodes),
-            Ending::Waiting(_) => steps.push(Step::Answer),
+            Ending::Committed if self.may_look(state) => steps.push(Step::LookAtNodes),
+            Ending::Waiting(_) if self.may_look(state) => steps.push(Step::Answer),
             _ => {}
         }
         // It watches all the time, as every node does.
@@ -249,74 +239,18 @@ impl Protocol {
     /// Whether everybody who may serve has applied the entry; and whether somebody was waited out.
     fn is_in_force(&self, state: &State, awaited: [Option<u8>; NODES]) -> Option<bool> {
         let now = state.clocks[REVOKER];
+        let number = state.ended.map_or(0, |(_, number)| number);
         let mut waited_out = false;
         for (row, since) in state.rows.iter().zip(awaited) {
             let (Some(row), Some(since)) = (row, since) else {
                 continue;
             };
-            if row.applied < 1 && now.saturating_sub(since) < LEASE {
+            if row.applied < number && now.saturating_sub(since) < LEASE {
                 return None;
             }
-            waited_out |= row.applied < 1;
+            waited_out |= row.applied < number;
         }
         Some(waited_out)
-    }
-
-    fn renew(&self, state: &mut State, step: Step) {
-        let head = state.head();
-        match step {
-            Step::Note(node) => {
-                state.nodes[node].renewal = Renewal::Noted(state.clocks[node]);
-            }
-            Step::Beat(node) => {
-                let it = &mut state.nodes[node];
-                it.beat += 1;
-                state.rows[node] = Some(Row {
-                    beat: it.beat,
-                    applied: it.applied,
-                });
-                it.renewal = match it.renewal {
-                    Renewal::Read(noted, _) => Renewal::Beaten(noted),
-                    Renewal::Noted(noted) | Renewal::Beaten(noted) => Renewal::Beaten(noted),
-                    Renewal::No => Renewal::No,
-                };
-            }
-            Step::ReadFeed(node) => {
-                let it = &mut state.nodes[node];
-                if let Renewal::Noted(noted) | Renewal::Beaten(noted) = it.renewal {
-                    it.renewal = Renewal::Read(noted, head);
-                    if self.left_out == LeftOut::ReadingAfterTheBeat {
-                        it.apply(head, state.entry);
-                    }
-                }
-            }
-            Step::Apply(node) => {
-                let now = state.clocks[node];
-                let it = &mut state.nodes[node];
-                let noted = match it.renewal {
-                    Renewal::Read(noted, read) => {
-                        it.apply(read, state.entry);
-                        noted
-                    }
-                    Renewal::Noted(noted) | Renewal::Beaten(noted) => noted,
-                    Renewal::No => return,
-                };
-                let from = match self.left_out {
-                    LeftOut::NotingTheTimeFirst => now,
-                    _ => noted,
-                };
-                state.has_run_out |= it.trusted_until > 0 && now >= it.trusted_until;
-                it.trusted_until = from + self.trust();
-                it.renewal = Renewal::No;
-                // It is told at once; told late it would only be waited for longer.
-                let applied = it.applied;
-                if let Some(row) = &mut state.rows[node] {
-                    row.applied = applied;
-                }
-            }
-            Step::GiveUp(node) => state.nodes[node].renewal = Renewal::No,
-            _ => {}
-        }
     }
 }
 
@@ -325,19 +259,23 @@ impl Node {
         self.trusted_until > 0
     }
 
-    fn apply(&mut self, read: u8, entry: Option<Entry>) {
-        if read <= self.applied {
-            return;
-        }
-        self.applied = read;
-        match entry {
-            Some(Entry::User) => {
+    fn apply(&mut self, read: Read) {
+        let is_new = |number: u8| self.applied < number;
+        let everything = read.begun_anew.is_some_and(is_new);
+        match read.entry.filter(|(_, number)| is_new(*number)) {
+            _ if everything => {
                 self.generation = 1;
                 self.table = [false; SESSIONS];
             }
-            Some(Entry::Session) => self.table[0] = false,
+            Some((Entry::User, _)) => {
+                self.generation = 1;
+                self.table = [false; SESSIONS];
+            }
+            Some((Entry::Session, _)) => self.table[0] = false,
             None => {}
         }
+        self.applied = self.applied.max(read.head);
+        self.is_on_replica = read.from_replica;
     }
 }
 
@@ -354,11 +292,15 @@ impl Model for Protocol {
             trusted_until: 0,
             renewal: Renewal::No,
             loading: None,
+            is_on_replica: false,
         };
         vec![State {
             clocks: [0; NODES],
             entry: None,
+            ended: None,
             kept: [true, false],
+            kept_before: [true, false],
+            server: Server::default(),
             rows: [None; NODES],
             nodes: [node.clone(), node],
             watch: [None; NODES],
@@ -388,9 +330,11 @@ impl Model for Protocol {
                 self.loading_steps(state, node, steps);
             }
         }
-        if state.sign_in_may_go_on && self.ends == Entry::User {
+        let may_change = state.is_at_home(self.left_out);
+        if state.sign_in_may_go_on && self.ends == Entry::User && may_change {
             steps.push(Step::KeepSignIn);
         }
+        self.server_steps(state, steps);
         self.carrying_steps(state, steps);
         self.ending_steps(state, steps);
     }
@@ -410,7 +354,8 @@ impl Model for Protocol {
             Step::KeepSignIn => {
                 state.sign_in_may_go_on = false;
                 // The password of generation 0 was checked.
-                state.kept[1] = state.entry != Some(Entry::User);
+                let is_raised = |entry| matches!(entry, Some((Entry::User, _)));
+                state.kept[1] = !is_raised(state.entry) && !state.has_begun_anew();
             }
             Step::Watch => self.watched(&mut state),
             Step::LookAtNodes => {
@@ -422,7 +367,9 @@ impl Model for Protocol {
                 };
             }
             Step::Commit(entry) => {
-                state.entry = Some(entry);
+                state.entry = Some((entry, state.head() + 1));
+                state.ended = state.entry;
+                state.kept_before = state.kept;
                 state.kept = match entry {
                     Entry::User => [false; SESSIONS],
                     Entry::Session => [false, state.kept[1]],
@@ -441,6 +388,9 @@ impl Model for Protocol {
             }
             Step::LetPass => state.carrying = Carrying::LetPass,
             Step::Carry => state.carrying = self.carry(&state),
+            Step::TakeOver | Step::Notice(_) | Step::BeginAnew(_) => {
+                self.move_server(&mut state, step);
+            }
             step => self.renew(&mut state, step),
         }
         Some(state)
@@ -486,6 +436,18 @@ impl Model for Protocol {
                 |model: &Self, state: &State| {
                     let serves = (0..NODES).any(|node| state.forwards(node, 0, model.left_out));
                     state.has_run_out && serves
+                },
+            ),
+            Property::sometimes(
+                "the store that took over has lost what was answered, and a node follows it",
+                |model: &Self, state: &State| {
+                    model.replica != Replica::Asynchronous || state.follows_what_has_lost()
+                },
+            ),
+            Property::sometimes(
+                "a revocation was answered in the store that took over",
+                |model: &Self, state: &State| {
+                    model.replica == Replica::Waits || state.is_answered_by_the_replica()
                 },
             ),
         ]
