@@ -1,40 +1,22 @@
-//! Argon2id behind a bounded queue (RFC 9106).
+//! Argon2id (RFC 9106), by turns.
 //!
 //! Hashing is the one thing here that costs on purpose: 19 MiB and some 20 ms of CPU each. So as many
-//! run as there are cores, on threads of their own, each in memory that is used again; a queue waits
-//! for them, and beyond the queue the answer is "busy", not a longer wait. These threads stand back
-//! for all others: who signs in may wait a little longer, who is at work must not feel it.
+//! run as there are cores, on threads of their own, each in memory that is used again; two lines wait
+//! for them ([`super::hashing`]), and beyond a line the answer is "busy", not a longer wait.
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use thread_priority::ThreadPriority;
-use thread_priority::unix::{
-    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
-};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
 use unicode_normalization::UnicodeNormalization;
 
+use super::hashing::Hall;
+pub use super::hashing::Purpose;
 use crate::secret::{Secret, random_bytes};
 
 /// The longest password, in bytes of UTF-8. Checked before anything is hashed (CVE-2013-1443).
 pub const MAX_BYTES: usize = 1024;
-
-/// How many may wait; the next one is told that the gateway is busy.
-const QUEUE: usize = 64;
-
-/// How long one may wait.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a stored hash may ask for at the most: it obeys its own numbers, not ours.
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
@@ -43,21 +25,15 @@ const MOST_LANES: u32 = 16;
 
 /// Hashes and verifies passwords. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Passwords(Arc<Hall>);
+pub struct Passwords(Arc<Inner>);
 
 #[derive(Debug)]
-struct Hall {
+struct Inner {
     params: Params,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    /// To the threads: as many as there are permits.
-    jobs: Sender<Job>,
+    hall: Hall,
     /// A hash of nothing anybody knows, so that an unknown user costs what a known one does.
     decoy: Secret<String>,
 }
-
-/// One hash, in memory that has held another.
-type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +64,14 @@ impl Passwords {
         Self::with_costs(19 * 1024, 2)
     }
 
-    /// How many wait for their turn or are being hashed.
-    pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+    /// How many are being hashed or wait for it.
+    pub fn queue(&self) -> usize {
+        self.0.hall.queue()
+    }
+
+    /// How many hashes were begun since the start.
+    pub fn begun(&self) -> u64 {
+        self.0.hall.begun()
     }
 
     /// The same with other costs: memory in KiB, and passes.
@@ -104,23 +85,29 @@ impl Passwords {
         let decoy = hash_in(&params, nobody.expose(), &mut memory)?;
         drop(memory);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Self(Arc::new(Hall {
+        let hall = Hall::open(cores, params.block_count()).map_err(|_| PasswordError::Failed)?;
+        Ok(Self(Arc::new(Inner {
             params,
-            permits: Arc::new(Semaphore::new(cores)),
-            waiting: AtomicUsize::new(0),
-            jobs: start_threads(cores).map_err(|_| PasswordError::Failed)?,
+            hall,
             decoy,
         })))
     }
 
-    /// The PHC string of a new password.
+    /// The PHC string of a new password. It waits for its turn from this call on, so that several wait
+    /// together; so does [`Passwords::verify`].
     ///
     /// # Errors
     /// [`PasswordError`]
-    pub async fn hash(&self, password: &Secret<String>) -> Result<Secret<String>, PasswordError> {
-        let password = prepared(password)?;
-        self.in_turn(move |params, memory| hash_in(params, password.expose(), memory))
-            .await
+    pub fn hash(
+        &self,
+        password: &Secret<String>,
+    ) -> impl Future<Output = Result<Secret<String>, PasswordError>> + Send + use<> {
+        let params = self.0.params.clone();
+        let hashing = prepared(password).map(|password| {
+            let work = move |memory: &mut Vec<_>| hash_in(&params, password.expose(), memory);
+            self.0.hall.in_turn(Purpose::NewPassword, work)
+        });
+        async move { hashing?.await }
     }
 
     /// Whether a password belongs to a stored PHC string. Without one it costs the same and is wrong.
@@ -128,93 +115,28 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError`]; a stored string that can't be read, or asks for too much, is
     /// [`PasswordError::Failed`].
-    pub async fn verify(
+    pub fn verify(
         &self,
         password: &Secret<String>,
         stored: Option<&Secret<String>>,
-    ) -> Result<Verified, PasswordError> {
-        let password = prepared(password)?;
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<Verified, PasswordError>> + Send + use<> {
+        let params = self.0.params.clone();
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.0.decoy).clone();
-        let verified = self
-            .in_turn(move |params, memory| {
-                verify_in(params, password.expose(), stored.expose(), memory)
-            })
-            .await?;
-        Ok(Verified {
-            right: verified.right && known,
-            ..verified
-        })
-    }
-
-    /// Runs one hash when its turn comes. Once begun it holds its turn to the end, whoever hangs up.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Params, &mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let hall = &self.0;
-        let place = Place::take(hall).ok_or(PasswordError::Busy)?;
-        let permit = timeout(PATIENCE, hall.permits.clone().acquire_owned())
-            .await
-            .map_err(|_| PasswordError::Busy)?
-            .map_err(|_| PasswordError::Failed)?;
-        drop(place);
-        let params = hall.params.clone();
-        let (done, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |memory| {
-            // Whoever asked may have gone.
-            let _ = done.send(work(&params, memory));
-            drop(permit);
+        let verifying = prepared(password).map(|password| {
+            let work = move |memory: &mut Vec<_>| {
+                verify_in(&params, password.expose(), stored.expose(), memory)
+            };
+            self.0.hall.in_turn(purpose, work)
         });
-        hall.jobs.send(job).map_err(|_| PasswordError::Failed)?;
-        outcome.await.unwrap_or(Err(PasswordError::Failed))
-    }
-}
-
-/// Starts threads that end when nobody can ask them for anything any more.
-fn start_threads(count: usize) -> io::Result<Sender<Job>> {
-    let (jobs, asked) = channel();
-    let asked = Arc::new(Mutex::new(asked));
-    for _ in 0..count {
-        let asked = asked.clone();
-        let thread = thread::Builder::new().name("passwords".to_owned());
-        thread.spawn(move || hash_in_the_background(&asked))?;
-    }
-    Ok(jobs)
-}
-
-fn hash_in_the_background(asked: &Mutex<Receiver<Job>>) {
-    // Any other thread that wants the processor gets it at once (sched(7), SCHED_IDLE). A niceness of
-    // 19 does not do: a thread that hashes would still end its slice of milliseconds first.
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let standing_back =
-        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-    if let Err(fault) = standing_back {
-        tracing::debug!(?fault, "can't make hashing stand back");
-    }
-    let mut memory = Vec::new();
-    loop {
-        let next = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
-        if catch_unwind(AssertUnwindSafe(|| job(&mut memory))).is_err() {
-            memory = Vec::new();
+        async move {
+            let verified = verifying?.await?;
+            Ok(Verified {
+                right: verified.right && known,
+                ..verified
+            })
         }
-    }
-}
-
-/// A place in the queue, left by `Drop`.
-struct Place<'a>(&'a Hall);
-
-impl<'a> Place<'a> {
-    fn take(hall: &'a Hall) -> Option<Self> {
-        let place = Self(hall);
-        (hall.waiting.fetch_add(1, Ordering::SeqCst) < QUEUE).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -310,6 +232,16 @@ fn is_blank(c: char) -> bool {
 mod tests {
     use super::*;
 
+    const SIGN_IN: Purpose = Purpose::SignIn;
+
+    impl Passwords {
+        /// Lets every thread that hashes stand still until what is returned is dropped.
+        pub(crate) async fn stop(&self) -> Vec<std::sync::mpsc::Sender<()>> {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            self.0.hall.stop(cores).await
+        }
+    }
+
     fn cheap() -> Passwords {
         Passwords::with_costs(64, 1).unwrap()
     }
@@ -330,7 +262,10 @@ mod tests {
             ("Correct horse", false),
             ("", false),
         ] {
-            let verified = passwords.verify(&text(shown), Some(&stored)).await.unwrap();
+            let verified = passwords
+                .verify(&text(shown), Some(&stored), SIGN_IN)
+                .await
+                .unwrap();
             assert_eq!(verified.right, right, "{shown:?}");
             assert!(!verified.outdated);
         }
@@ -341,7 +276,13 @@ mod tests {
         let passwords = cheap();
         let stored = passwords.hash(&text("p\u{e4}ssword")).await.unwrap();
         let shown = text("pa\u{308}ssword");
-        assert!(passwords.verify(&shown, Some(&stored)).await.unwrap().right);
+        assert!(
+            passwords
+                .verify(&shown, Some(&stored), SIGN_IN)
+                .await
+                .unwrap()
+                .right
+        );
     }
 
     #[tokio::test]
@@ -351,7 +292,7 @@ mod tests {
         let longer = text(&"a".repeat(73));
         assert!(
             !passwords
-                .verify(&longer, Some(&stored))
+                .verify(&longer, Some(&stored), SIGN_IN)
                 .await
                 .unwrap()
                 .right
@@ -370,41 +311,22 @@ mod tests {
         let stored = cheap().hash(&text("correct horse")).await.unwrap();
         let dearer = Passwords::with_costs(128, 1).unwrap();
         let verified = dearer
-            .verify(&text("correct horse"), Some(&stored))
+            .verify(&text("correct horse"), Some(&stored), SIGN_IN)
             .await
             .unwrap();
         assert_eq!((verified.right, verified.outdated), (true, true));
         let monster = text(&stored.expose().replace("m=64", "m=4000000"));
-        let refused = dearer.verify(&text("x"), Some(&monster)).await;
+        let refused = dearer.verify(&text("x"), Some(&monster), SIGN_IN).await;
         assert_eq!(refused, Err(PasswordError::Failed));
     }
 
     #[tokio::test]
     async fn nobody_has_no_password() {
         let passwords = cheap();
-        let verified = passwords.verify(&text("anything"), None).await.unwrap();
+        let verified = passwords
+            .verify(&text("anything"), None, SIGN_IN)
+            .await
+            .unwrap();
         assert!(!verified.right);
-    }
-
-    #[tokio::test]
-    async fn a_crowd_is_told_that_the_gateway_is_busy() {
-        let passwords = cheap();
-        let password = text("correct horse");
-        let held: Vec<_> =
-            std::iter::from_fn(|| passwords.0.permits.clone().try_acquire_owned().ok()).collect();
-        let mut crowd: Vec<_> = (0..QUEUE)
-            .map(|_| Box::pin(passwords.hash(&password)))
-            .collect();
-        for waiting in &mut crowd {
-            assert!(timeout(Duration::ZERO, waiting).await.is_err());
-        }
-        assert_eq!(
-            passwords.hash(&password).await.map(drop),
-            Err(PasswordError::Busy)
-        );
-        drop(held);
-        for waiting in crowd {
-            assert!(waiting.await.is_ok());
-        }
     }
 }

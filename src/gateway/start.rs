@@ -275,7 +275,13 @@ fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
     metrics.watch(
         "password_queue",
         "Passwords that are being hashed or wait for it",
-        move || passwords.waiting(),
+        move || passwords.queue(),
+    );
+    let passwords = rooms.passwords.clone();
+    metrics.watch_count(
+        "password_hashes",
+        "Passwords hashed since the start",
+        move || passwords.begun(),
     );
     let panels = house.look_at_panels();
     let up = move || {

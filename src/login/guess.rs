@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::throttle::{Attempt, Key};
 use super::{Login, Origin, SignInError};
+use crate::credentials::password::Purpose;
 use crate::model::{Guess, UserId};
 use crate::secret::Secret;
 use crate::session::Session;
@@ -31,7 +32,7 @@ impl Login {
         self.0.throttle.forgive(user);
     }
 
-    /// Checks the password of somebody who is signed in. Counted by that session alone: whoever stole
+    /// Checks the password of somebody who is signed in and sets a new one. Counted by that session alone: whoever stole
     /// it can't guess without end, and nobody else is held up.
     ///
     /// # Errors
@@ -46,9 +47,8 @@ impl Login {
         let facts = facts.ok_or(SignInError::Refused)?;
         let key = Key::Session(session.token_hash(), Guess::Password);
         let attempt = self.may_guess([Some(key), None]).await?;
-        let stored = facts.password.as_ref();
-        self.verify(password, stored, attempt, |right| right)
-            .await?;
+        let hash = (facts.password.as_ref(), Purpose::NewPassword);
+        self.verify(password, hash, attempt, |right| right).await?;
         Ok(facts)
     }
 

@@ -30,7 +30,7 @@ pub use self::wrong_secrets::{Wrong, WrongSecrets};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Unreached};
 use crate::config::Live;
-use crate::credentials::password::{PasswordError, Passwords};
+use crate::credentials::password::{PasswordError, Passwords, Purpose};
 use crate::credentials::recovery::{self, RecoveryCode};
 use crate::credentials::totp::{self, TotpError};
 use crate::model::{
@@ -311,7 +311,8 @@ impl Login {
         let keys = self.keys_of_password(name, facts.as_ref(), from);
         let attempt = self.may_guess(keys).await?;
         let stored = facts.as_ref().and_then(|facts| facts.password.as_ref());
-        let verified = self.verify(password, stored, attempt, |right| {
+        let hash = (stored, Purpose::SignIn);
+        let verified = self.verify(password, hash, attempt, |right| {
             right && facts.as_ref().is_some_and(|facts| !facts.user.disabled)
         });
         let outdated = verified.await?;
@@ -326,11 +327,11 @@ impl Login {
     async fn verify(
         &self,
         password: &Secret<String>,
-        stored: Option<&Secret<String>>,
+        (stored, purpose): (Option<&Secret<String>>, Purpose),
         attempt: Attempt<'_>,
         may: impl FnOnce(bool) -> bool,
     ) -> Result<bool, SignInError> {
-        match self.0.passwords.verify(password, stored).await {
+        match self.0.passwords.verify(password, stored, purpose).await {
             Ok(verified) if may(verified.right) => {
                 attempt.has_not_failed().await;
                 Ok(verified.outdated)

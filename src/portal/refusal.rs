@@ -306,7 +306,10 @@ pub(super) fn password_complaint(
             (problem, Some(field))
         }
         UsersError::SamePassword => {
-            let problem = not_acceptable(new, "This is your current password. Take another one.");
+            let problem = not_acceptable(
+                new,
+                "The new password is the same as the current one. Take another one.",
+            );
             (problem, Some(new))
         }
         UsersError::UsedBefore(last) => {

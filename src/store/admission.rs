@@ -5,7 +5,8 @@
 //! turns, so a credential that was ended by an earlier one is not found here.
 
 use super::change::Managed;
-use super::statement::sql;
+use super::engine::Engine;
+use super::statement::{On, sql};
 use super::{Store, StoreError, Work, failed};
 use crate::clock::Timestamp;
 use crate::config::SessionLimits;
@@ -13,7 +14,34 @@ use crate::model::{Actor, Credential, Generation, Role, Scope, TokenHash, UserId
 
 const DOING: &str = "admitting a change";
 
+/// Where it is asked.
+enum At<'a> {
+    /// In the transaction of the change: what decides.
+    Change(&'a mut Work),
+    /// Before it, where an answer is a hint.
+    Now(&'a Engine),
+}
+
+impl At<'_> {
+    fn on(&mut self) -> On<'_> {
+        match self {
+            Self::Change(work) => (&mut **work).into(),
+            Self::Now(engine) => (*engine).into(),
+        }
+    }
+}
+
 impl Store {
+    /// Whether an act would be admitted now, for one that is to cost much before its change is written:
+    /// the change itself asks again.
+    ///
+    /// # Errors
+    /// As [`Store::commit`] would be refused.
+    pub async fn would_admit(&self, actor: &Actor, managed: Managed) -> Result<(), StoreError> {
+        self.admit_at(&mut At::Now(&self.engine), actor, managed)
+            .await
+    }
+
     /// Admits an act by the credential that it was begun with.
     pub(super) async fn admit(
         &self,
@@ -21,18 +49,27 @@ impl Store {
         actor: &Actor,
         managed: Managed,
     ) -> Result<(), StoreError> {
+        self.admit_at(&mut At::Change(work), actor, managed).await
+    }
+
+    async fn admit_at(
+        &self,
+        at: &mut At<'_>,
+        actor: &Actor,
+        managed: Managed,
+    ) -> Result<(), StoreError> {
         match actor {
             Actor::User { credential, .. } => match credential {
                 Credential::Session { token, last_seen } => {
-                    self.admit_session(work, *token, *last_seen).await
+                    self.admit_session(at, *token, *last_seen).await
                 }
-                Credential::PendingSignIn { cookie } => self.admit_sign_in(work, cookie).await,
+                Credential::PendingSignIn { cookie } => self.admit_sign_in(at, cookie).await,
                 Credential::Password { user, generation } => {
-                    admit_password(work, *user, *generation).await
+                    admit_password(at, *user, *generation).await
                 }
-                Credential::SetupLink { hash } => self.admit_link(work, hash).await,
+                Credential::SetupLink { hash } => self.admit_link(at, hash).await,
             },
-            Actor::Token { hash, scope, .. } => self.admit_token(work, hash, *scope, managed).await,
+            Actor::Token { hash, scope, .. } => self.admit_token(at, hash, *scope, managed).await,
             // The kernel says who is at the socket, and that does not end; for the gateway itself there
             // is no one to ask.
             Actor::Operator { .. } | Actor::Gateway => Ok(()),
@@ -43,7 +80,7 @@ impl Store {
     /// factor that is asked for.
     async fn admit_session(
         &self,
-        work: &mut Work,
+        at: &mut At<'_>,
         token: TokenHash,
         last_seen: Timestamp,
     ) -> Result<(), StoreError> {
@@ -55,7 +92,7 @@ impl Store {
              WHERE token = $1",
         )
         .bind(token.0.as_slice())
-        .maybe(work)
+        .maybe(at.on())
         .await
         .map_err(failed(DOING))?;
         let (created, seen, second_factor, role, good_until) =
@@ -80,25 +117,25 @@ impl Store {
         }
     }
 
-    async fn admit_sign_in(&self, work: &mut Work, cookie: &[u8; 32]) -> Result<(), StoreError> {
+    async fn admit_sign_in(&self, at: &mut At<'_>, cookie: &[u8; 32]) -> Result<(), StoreError> {
         let found: Option<(i64,)> = sql("SELECT ends FROM sign_ins JOIN users ON id = user_id
                  AND users.generation = sign_ins.generation AND NOT disabled
              WHERE cookie = $1 AND ends > $2")
         .bind(cookie.as_slice())
         .bind(self.clock.now().millis())
-        .maybe(work)
+        .maybe(at.on())
         .await
         .map_err(failed(DOING))?;
         found.map(drop).ok_or(StoreError::SignInOver)
     }
 
-    async fn admit_link(&self, work: &mut Work, hash: &[u8; 32]) -> Result<(), StoreError> {
+    async fn admit_link(&self, at: &mut At<'_>, hash: &[u8; 32]) -> Result<(), StoreError> {
         let found: Option<(i64,)> = sql("SELECT expires FROM setup_links
              JOIN users ON id = user_id AND users.generation = setup_links.generation AND NOT disabled
              WHERE hash = $1 AND expires > $2")
         .bind(hash.as_slice())
         .bind(self.clock.now().millis())
-        .maybe(work)
+        .maybe(at.on())
         .await
         .map_err(failed(DOING))?;
         found.map(drop).ok_or(StoreError::LinkSpent)
@@ -107,7 +144,7 @@ impl Store {
     /// A token that was rotated is good under its former secret for a while.
     async fn admit_token(
         &self,
-        work: &mut Work,
+        at: &mut At<'_>,
         hash: &[u8; 32],
         scope: Scope,
         managed: Managed,
@@ -117,7 +154,7 @@ impl Store {
                  OR (former_hash = $1 AND former_ends > $2)")
         .bind(hash.as_slice())
         .bind(self.clock.now().millis())
-        .maybe(&mut *work)
+        .maybe(at.on())
         .await
         .map_err(failed(DOING))?;
         let (scopes,) = found.ok_or(StoreError::TokenEnded)?;
@@ -125,7 +162,7 @@ impl Store {
         if !holds(scope) {
             return Err(StoreError::TokenEnded);
         }
-        match holds(Scope::Administrators) || !is_of_administrators(work, managed).await? {
+        match holds(Scope::Administrators) || !is_of_administrators(at, managed).await? {
             true => Ok(()),
             false => Err(StoreError::NeedsScope(Scope::Administrators)),
         }
@@ -133,7 +170,7 @@ impl Store {
 }
 
 /// Whether a change is about an administrator, or makes one.
-async fn is_of_administrators(work: &mut Work, managed: Managed) -> Result<bool, StoreError> {
+async fn is_of_administrators(at: &mut At<'_>, managed: Managed) -> Result<bool, StoreError> {
     if managed.role == Some(Role::Administrator) {
         return Ok(true);
     }
@@ -142,14 +179,14 @@ async fn is_of_administrators(work: &mut Work, managed: Managed) -> Result<bool,
     };
     let found: Option<(String,)> = sql("SELECT role FROM users WHERE id = $1")
         .bind(user.0)
-        .maybe(work)
+        .maybe(at.on())
         .await
         .map_err(failed(DOING))?;
     Ok(found.is_some_and(|(role,)| role == Role::Administrator.as_str()))
 }
 
 async fn admit_password(
-    work: &mut Work,
+    at: &mut At<'_>,
     user: UserId,
     generation: Generation,
 ) -> Result<(), StoreError> {
@@ -157,7 +194,7 @@ async fn admit_password(
          WHERE id = $1 AND generation = $2 AND NOT disabled AND password IS NOT NULL")
     .bind(user.0)
     .bind(generation.number())
-    .maybe(work)
+    .maybe(at.on())
     .await
     .map_err(failed(DOING))?;
     found.map(drop).ok_or(StoreError::Stale)

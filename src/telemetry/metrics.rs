@@ -1,6 +1,7 @@
 //! Numbers for Prometheus. Names are part of the contract; labels are few and never from outside.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -275,6 +276,20 @@ impl Metrics {
         self.registered(name, help, gauge.clone());
         self.looked_up(move || {
             gauge.set(number(look()));
+        });
+    }
+
+    /// Adds a number that only grows, and is looked up when it is asked for.
+    pub fn watch_count(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        look: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let counter = Counter::<u64>::default();
+        self.registered(name, help, counter.clone());
+        self.looked_up(move || {
+            counter.inner().store(look(), Ordering::Relaxed);
         });
     }
 

@@ -13,14 +13,14 @@ pub use self::account::{Edit, Edited, email_address};
 pub use self::setup::SetupLink;
 use crate::clock::Clock;
 use crate::config::{Live, PanelHost};
-use crate::credentials::password::{self, PasswordError, Passwords};
+use crate::credentials::password::{self, PasswordError, Passwords, Purpose};
 use crate::credentials::policy::{self, Place, Weakness};
 use crate::login::{Login, SignInError};
 use crate::model::{Action, Actor, Event, Generation, Outcome, Role, User, UserName};
 use crate::revoke::{Doubt, Report, Revoker, Unwritten};
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::store::change::{AddUser, Change, SetPassword, WayIn};
+use crate::store::change::{AddUser, Change, Managed, SetPassword, WayIn};
 use crate::store::{Person, Store, StoreError};
 
 /// Manages people. Cheap to clone.
@@ -50,7 +50,7 @@ pub enum UsersError {
     LinkSpent,
     #[error("the current password is not right")]
     WrongPassword,
-    #[error("the new password is the current one; take another")]
+    #[error("the new password is the same as the current one; take another")]
     SamePassword,
     #[error("this password was one of the last {0}; take another")]
     UsedBefore(usize),
@@ -154,7 +154,15 @@ impl Users {
         actor: Actor,
     ) -> Changed<User> {
         let event = added(&name, role, email.as_deref(), None, actor);
+        let managed = Managed {
+            user: None,
+            role: Some(role),
+        };
         let hashed = async {
+            self.0.store.would_admit(&event.actor, managed).await?;
+            if self.0.store.user(&name).await?.is_some() {
+                return Err(UsersError::NameTaken);
+            }
             self.judge(role, &name, &password)?;
             Ok(self.0.passwords.hash(&password).await?)
         };
@@ -206,13 +214,15 @@ impl Users {
         if let Some(facts) = facts
             && let Some(phc) = &facts.password
         {
-            match self.is_right(password, phc).await {
+            let purpose = Purpose::NewPassword;
+            let verified = self.0.passwords.verify(password, Some(phc), purpose);
+            match verified.await.map(|verified| verified.right) {
                 Ok(true) => {
                     self.0.revoker.answered(event);
                     return Outcome::done(facts.user);
                 }
                 Ok(false) => {}
-                Err(why) => return Outcome::not_done(why),
+                Err(why) => return Outcome::not_done(why.into()),
             }
         }
         Outcome::not_done(UsersError::NameTaken)
@@ -248,6 +258,7 @@ impl Users {
         let event = Event::about(actor, Action::PasswordSet, name);
         let judged = async {
             let user = self.user(name).await?;
+            self.may_set_password(&user, &event.actor).await?;
             self.judge(user.role, name, &password)?;
             self.hashed(user, &password, None, None).await
         };
@@ -265,16 +276,18 @@ impl Users {
         let name = &session.user().name;
         let event = Event::about(session.actor(from), Action::PasswordSet, name);
         let judged = async {
+            let user = session.user();
+            self.may_set_password(user, &event.actor).await?;
+            if password::are_same(&current, &new) {
+                return Err(UsersError::SamePassword);
+            }
+            self.judge(user.role, name, &new)?;
             let user = match self.0.login.confirm_password(session, &current).await {
                 Ok(facts) => facts.user,
                 Err(SignInError::Refused) => return Err(UsersError::WrongPassword),
                 Err(SignInError::Busy { .. }) => return Err(UsersError::Busy),
                 Err(fault) => return Err(fault.into()),
             };
-            self.judge(user.role, name, &new)?;
-            if password::are_same(&current, &new) {
-                return Err(UsersError::SamePassword);
-            }
             // A session that ended meanwhile, or a password that was changed, is in the generation.
             let as_of = Some(session.generation());
             self.hashed(user, &new, None, as_of).await
@@ -282,7 +295,17 @@ impl Users {
         self.set(judged.await, event).await
     }
 
-    /// The change that sets a password which was judged already.
+    /// Whether this act may set the user's password, asked before anything is hashed; the change itself
+    /// asks again.
+    async fn may_set_password(&self, user: &User, actor: &Actor) -> Result<(), UsersError> {
+        let managed = Managed {
+            user: Some(user.id),
+            role: None,
+        };
+        Ok(self.0.store.would_admit(actor, managed).await?)
+    }
+
+    /// The change that sets a password which was judged already by all that costs nothing.
     async fn hashed(
         &self,
         user: User,
@@ -290,13 +313,14 @@ impl Users {
         link: Option<[u8; 32]>,
         as_of: Option<Generation>,
     ) -> Result<SetPassword, UsersError> {
-        let is_current = self.is_current_or_new(&user, password).await?;
-        if is_current && (link.is_some() || as_of.is_some()) {
+        let comparing = self.is_current_or_new(&user, password, as_of.is_none());
+        // Hashed before the transaction: the one writer must not wait for it.
+        let hashing = async { Ok(self.0.passwords.hash(password).await?) };
+        let (is_current, phc) = tokio::try_join!(biased; comparing, hashing)?;
+        if is_current && link.is_some() {
             // Who chooses the own password chooses another one.
             return Err(UsersError::SamePassword);
         }
-        // Hashed before the transaction: the one writer must not wait for it.
-        let phc = self.0.passwords.hash(password).await?;
         // The one that is replaced by this counts as the first of them.
         let remembered = self.0.config.now().password.history.saturating_sub(1);
         Ok(SetPassword {
@@ -322,35 +346,43 @@ impl Users {
         .await
     }
 
-    /// Whether it is the current password; one of those before it is refused. Two who set one at the same
-    /// moment are not told of each other's: this is for people's good, not a lock.
+    /// Whether it is the current password; one of those before it is refused. All are compared side by
+    /// side, the newest first, and what is not begun when one fits is not begun at all. Two who set one at
+    /// the same moment are not told of each other's: this is for people's good, not a lock.
     async fn is_current_or_new(
         &self,
         user: &User,
         password: &Secret<String>,
+        may_be_current: bool,
     ) -> Result<bool, UsersError> {
         let history = self.0.config.now().password.history;
-        let facts = self.0.store.sign_in_facts(&user.name).await?;
-        if let Some(current) = facts.and_then(|facts| facts.password)
-            && self.is_right(password, &current).await?
+        let current = async {
+            match may_be_current {
+                true => self.0.store.sign_in_facts(&user.name).await,
+                false => Ok(None),
+            }
+        };
+        let past = self.0.store.past_passwords(user.id);
+        let (current, past) = tokio::try_join!(current, past)?;
+        let fits = |phc| {
+            let purpose = Purpose::NewPassword;
+            self.0.passwords.verify(password, Some(phc), purpose)
+        };
+        let current = current.and_then(|facts| facts.password);
+        let current = current.as_ref().map(fits);
+        let past = past.iter().take(history.saturating_sub(1));
+        let past: Vec<_> = past.map(fits).collect();
+        if let Some(current) = current
+            && current.await?.right
         {
             return Ok(true);
         }
-        let past = self.0.store.past_passwords(user.id).await?;
-        for phc in past.iter().take(history.saturating_sub(1)) {
-            if self.is_right(password, phc).await? {
+        for one in past {
+            if one.await?.right {
                 return Err(UsersError::UsedBefore(history));
             }
         }
         Ok(false)
-    }
-
-    async fn is_right(
-        &self,
-        password: &Secret<String>,
-        phc: &Secret<String>,
-    ) -> Result<bool, UsersError> {
-        Ok(self.0.passwords.verify(password, Some(phc)).await?.right)
     }
 
     fn judge(

@@ -108,12 +108,7 @@ impl Users {
     ) -> Changed<Result<Next, SignInError>> {
         let judged = async {
             let user = self.setup_user(token).await?;
-            self.judge(user.role, &user.name, &password)?;
             let name = user.name.clone();
-            let change = self.hashed(user, &password, Some(sha256(token)), None);
-            Ok((name, change.await?))
-        };
-        Outcome::after(judged.await, async |(name, change)| {
             let actor = Actor::User {
                 name: name.clone(),
                 address: from.address.address(),
@@ -121,6 +116,12 @@ impl Users {
                     hash: sha256(token),
                 },
             };
+            self.may_set_password(&user, &actor).await?;
+            self.judge(user.role, &name, &password)?;
+            let change = self.hashed(user, &password, Some(sha256(token)), None);
+            Ok((name, actor, change.await?))
+        };
+        Outcome::after(judged.await, async |(name, actor, change)| {
             let event = Event {
                 // Whoever comes with a link that is spent is known by that alone.
                 asked: Some(Asked::by_link(&sha256(token), Action::PasswordSet)),

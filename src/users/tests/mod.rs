@@ -21,6 +21,7 @@ struct House {
     users: Users,
     sessions: Sessions,
     hand: Hand,
+    passwords: Passwords,
 }
 
 async fn house() -> House {
@@ -45,12 +46,13 @@ async fn house() -> House {
         config.clone(),
         clock.clone(),
     );
-    let users = Users::new(store, revoker, login, passwords, config, clock);
+    let users = Users::new(store, revoker, login, passwords.clone(), config, clock);
     House {
         _folder: folder,
         users,
         sessions,
         hand,
+        passwords,
     }
 }
 
@@ -369,3 +371,5 @@ async fn without_a_second_factor_the_next_sign_in_enrols_anew() {
         .await;
     assert!(matches!(signed, Ok(Next::Enrol(_))));
 }
+
+mod hashes;
