@@ -6,7 +6,7 @@ use anyhow::Context;
 use zeroize::Zeroizing;
 
 use super::failure::{Done, Failure};
-use crate::secret::{Secret, random_bytes};
+use crate::secret::Secret;
 
 /// Reads a password from the standard input, without the line break at its end.
 pub(super) fn from_stdin() -> Done<Secret<String>> {
@@ -34,23 +34,6 @@ pub(super) fn prompted(name: &str) -> Done<Secret<String>> {
         ));
     }
     Ok(first)
-}
-
-/// A random password of 120 bits, in groups that can be read aloud.
-pub(super) fn generated() -> Secret<String> {
-    // Without i, l, o and u: nothing that looks like something else, and no words.
-    const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let random = Zeroizing::new(random_bytes::<24>());
-    let mut password = String::with_capacity(29);
-    for (index, byte) in random.iter().enumerate() {
-        if index > 0 && index % 4 == 0 {
-            password.push('-');
-        }
-        if let Some(&symbol) = SYMBOLS.get(usize::from(byte % 32)) {
-            password.push(char::from(symbol));
-        }
-    }
-    Secret::new(password)
 }
 
 fn read(source: impl Read) -> Done<Secret<String>> {
@@ -102,13 +85,5 @@ mod tests {
             assert_eq!(read_text(text).as_deref(), password, "{text:?}");
         }
         assert_eq!(read_text(&"x".repeat(MOST_BYTES)), None);
-    }
-
-    #[test]
-    fn generated_passwords_are_groups_of_four() {
-        let password = generated();
-        let groups: Vec<usize> = password.expose().split('-').map(str::len).collect();
-        assert_eq!(groups, [4; 6]);
-        assert_ne!(password.expose(), generated().expose());
     }
 }

@@ -6,3 +6,4 @@ pub mod password;
 pub mod policy;
 pub mod recovery;
 pub mod totp;
+pub mod typed;

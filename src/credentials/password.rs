@@ -11,6 +11,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use unicode_normalization::UnicodeNormalization;
 
+use super::generator;
 use super::hashing::Hall;
 pub use super::hashing::Purpose;
 use crate::secret::{Secret, random_bytes};
@@ -198,7 +199,8 @@ fn fill(
 }
 
 /// The bytes that are hashed: normal form C, and every kind of blank as U+0020 (RFC 8265 §4.2.2), so
-/// that a password typed on another system is the same. Nothing is trimmed, cut or refused.
+/// that a password typed on another system is the same. Nothing is trimmed, cut or refused. One that has
+/// the shape of a generated one is read as people type those.
 fn prepared(password: &Secret<String>) -> Result<Secret<Vec<u8>>, PasswordError> {
     if password.expose().len() > MAX_BYTES {
         return Err(PasswordError::TooLong);
@@ -216,7 +218,8 @@ pub(super) fn normal_form(password: &str) -> String {
     let blank = |c: char| {
         if c != '\u{20}' && is_blank(c) { ' ' } else { c }
     };
-    password.chars().map(blank).nfc().collect()
+    let normal: String = password.chars().map(blank).nfc().collect();
+    generator::as_made(&normal).unwrap_or(normal)
 }
 
 /// The Unicode category Zs.

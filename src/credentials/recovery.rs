@@ -4,6 +4,7 @@
 //! no end, and the store has to find a code by its hash. Codes of before had eighty bits and serve until
 //! they are used.
 
+use super::typed::folded;
 use crate::secret::{Secret, random_bytes, sha256};
 
 /// How many are made at enrolment.
@@ -33,16 +34,11 @@ impl RecoveryCode {
         Self(Secret::new(symbols))
     }
 
-    /// Reads a code as typed: in any case, with or without hyphens and blanks, and with the letters
-    /// that are taken for digits. `None` for anything that can't be a code.
+    /// Reads a code as typed ([`folded`]): in any case, with or without dashes and blanks, and with the
+    /// letters that are taken for digits. `None` for anything that can't be a code.
     pub fn parse(text: &str) -> Option<Self> {
-        // Longer than any spelling of a code: not worth looking at.
-        if text.len() > 64 {
-            return None;
-        }
-        let symbols: String = text
+        let symbols: String = folded(text)
             .chars()
-            .filter(|c| !c.is_whitespace() && *c != '-')
             .map(|c| match c.to_ascii_lowercase() {
                 'o' => '0',
                 'i' | 'l' => '1',
@@ -85,9 +81,20 @@ mod tests {
             text.replace('-', ""),
             text.replace('-', " "),
             text.replace('0', "O").replace('1', "l"),
+            text.replace('0', "o").replace('1', "I"),
+            text.replace('-', "\u{2013}"),
+            text.replace('-', "\u{2212} "),
+            text.replace('-', "\u{ff0d}").replace('0', "\u{ff2f}"),
+            text.replace('-', "\u{200b}-\u{feff}"),
+            text.chars().map(full_width).collect(),
         ] {
             assert_eq!(RecoveryCode::parse(&spelling).unwrap().hash(), code.hash());
         }
+    }
+
+    fn full_width(sign: char) -> char {
+        let wide = u32::from(sign) - 0x21 + 0xff01;
+        char::from_u32(wide).unwrap()
     }
 
     #[test]
@@ -107,7 +114,8 @@ mod tests {
             "xxxx-xxxx-xxxx-xxxx-xxxx-xxxx-xxx",
             "xxxx-xxxx-xxxx-xxxx-xxxx",
             "uuuu-uuuu-uuuu-uuuu",
-            &"0".repeat(65),
+            &"0".repeat(29),
+            &"-".repeat(1 << 20),
         ] {
             assert!(RecoveryCode::parse(text).is_none(), "{text}");
         }

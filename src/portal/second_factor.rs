@@ -11,6 +11,7 @@ use super::page::{self, see_other};
 use super::refusal::{Answer, Refusal, out_of_date};
 use super::step::{self, UnderWay};
 use super::view::{Complaint, sign_in};
+use crate::credentials::typed::folded;
 use crate::login::WaitsFor;
 use crate::telemetry::SignIn;
 use crate::wire::{NextPath, Problem};
@@ -33,7 +34,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     }
     let typed = posted.form.optional("code")?;
     let is_letter = |symbol: char| symbol.is_ascii_alphabetic();
-    let tries_recovery = typed.is_some_and(|code| code.expose().contains(is_letter));
+    let tries_recovery = typed.is_some_and(|code| folded(code.expose()).contains(is_letter));
     let again = |problem: Problem| {
         let is_wrong = problem.status() == StatusCode::UNAUTHORIZED;
         Refusal::on_form(problem, |problem| {

@@ -9,6 +9,7 @@ use crate::cli::client::{Client, segment};
 use crate::cli::failure::Done;
 use crate::cli::settings::Settings;
 use crate::cli::{Form, output, password};
+use crate::credentials::generator;
 use crate::model::UserName;
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ impl Password {
         let password = if self.password_stdin {
             password::from_stdin()?
         } else if self.generate {
-            password::generated()
+            generator::password()
         } else {
             password::prompted(self.name.as_str())?
         };
