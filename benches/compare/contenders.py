@@ -145,7 +145,8 @@ upstream = "{PANEL.format(upstream=self.upstream)}"
             ((number, f"user{number}", f"user{number}@example.org", now) for number in range(1, users + 1)),
         )
         database.executemany(
-            "INSERT INTO sessions VALUES (?, ?, ?, 1, ?, ?, '192.0.2.1', 'Firefox on Linux', 'totp')",
+            "INSERT INTO sessions (token, id, user_id, generation, created, last_seen, address, device, second_factor)"
+            " VALUES (?, ?, ?, 1, ?, ?, '192.0.2.1', 'Firefox on Linux', 'totp')",
             (self.session(number, now) for number in range(self.sessions)),
         )
         database.commit()

@@ -14,6 +14,9 @@ use crate::store::{SignInFacts, StoreError};
 /// A crash forgets at most so much of the counts.
 const WRITE: Duration = Duration::from_secs(1);
 
+/// Sign-ins that are over are forgotten each time that the counts were written so often.
+const FORGET: u32 = 60;
+
 impl Login {
     /// Brings back what failed before the gateway was started. Several nodes count in the store.
     ///
@@ -86,6 +89,12 @@ impl Login {
         }
     }
 
+    async fn forget_what_is_over(&self) {
+        if let Err(fault) = self.0.store.forget_sign_ins().await {
+            tracing::warn!(%fault, "could not forget sign-ins that are over");
+        }
+    }
+
     pub(super) async fn write_counts(&self) {
         let counts = self.0.throttle.unwritten();
         if counts.is_empty() {
@@ -102,12 +111,17 @@ impl Login {
 pub async fn keep_counts(login: Login, shutdown: Shutdown) {
     let mut ticks = tokio::time::interval(WRITE);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turn = 0_u32;
     while !shutdown.has_begun() {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shutdown.begun() => {}
         }
         login.write_counts().await;
+        if turn.is_multiple_of(FORGET) {
+            login.forget_what_is_over().await;
+        }
+        turn = turn.wrapping_add(1);
     }
     login.write_counts().await;
 }

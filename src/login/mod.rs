@@ -27,7 +27,7 @@ use self::pending::{Pending, Stage};
 use self::start::SignedIn;
 use self::throttle::{Attempt, Throttle};
 pub use self::wrong_secrets::{Wrong, WrongSecrets};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::cluster::{Cluster, Unreached};
 use crate::config::Live;
 use crate::credentials::password::{PasswordError, Passwords, Purpose};
@@ -69,6 +69,8 @@ pub struct Origin {
     pub device: String,
     /// The session that the browser showed; it ends when the new one begins.
     pub replaces: Option<TokenHash>,
+    /// The sign-in under way that the browser showed; one that waits for an app is gone on with.
+    pub half: Option<Half>,
 }
 
 /// Where a right password leads.
@@ -108,6 +110,8 @@ pub struct Enrolment {
     pub user: UserName,
     pub secret_text: Secret<String>,
     pub qr_svg: Secret<String>,
+    /// How long the secret is good from now on.
+    pub left: Duration,
 }
 
 /// The first second factor is enrolled, and the person signed in.
@@ -126,6 +130,9 @@ pub enum SignInError {
     Refused,
     #[error("the code is not right, or has been used already")]
     WrongCode,
+    /// A wrong code, too, and counted as one.
+    #[error("the code is one of another time: {0}")]
+    CodeOfAnotherTime(AnotherTime),
     /// Of a name, an address or a session; which one is not said.
     #[error("too many failed sign-ins; try again in {} minutes", retry_after.as_secs().div_ceil(60))]
     TooMany { retry_after: Duration },
@@ -186,13 +193,11 @@ impl Login {
         let checked = self.check_password(name, &password, from).await?;
         let user = checked.0.user.clone();
         if checked.0.totp.is_some() {
-            let half = self.wait_for(user, Stage::Code).await?;
+            let half = self.wait_for(user, Stage::Code, from).await?;
             return Ok(Next::SecondFactor(half));
         }
         if self.0.config.now().second_factor.required_for(user.role) {
-            let secret = totp::new_secret();
-            let half = self.wait_for(user, Stage::Enrolment(secret)).await?;
-            return Ok(Next::Enrol(half));
+            return self.wait_for_app(user, from).await.map(Next::Enrol);
         }
         let signed_in = SignedIn {
             user,
@@ -228,7 +233,7 @@ impl Login {
             self.start(signed_in, from).await
         };
         let started = starting.await;
-        if !matches!(started, Err(SignInError::WrongCode)) {
+        if !is_of_the_code(&started) {
             // Whatever else went wrong, it was not the code.
             attempt.has_not_failed().await;
         }
@@ -243,6 +248,7 @@ impl Login {
         let Pending {
             user,
             stage: Stage::Enrolment(secret),
+            ends,
         } = self.under_way(cookie).await?
         else {
             return Err(SignInError::Expired);
@@ -252,6 +258,7 @@ impl Login {
             user: user.name,
             secret_text: enrolment.text,
             qr_svg: enrolment.qr_svg,
+            left: ends.since(self.0.clock.now()),
         })
     }
 
@@ -267,8 +274,11 @@ impl Login {
             attempt.has_not_failed().await;
             return Err(SignInError::Expired);
         };
-        let step = totp::step_of(&secret, code, self.0.clock.wall())?;
-        let step = step.ok_or(SignInError::WrongCode)?;
+        let step = match totp::step_of(&secret, code, self.0.clock.wall())? {
+            Some(step) => step,
+            // Whoever holds the cookie is shown the secret: there is nothing to guess here.
+            None => return Err(self.of_another_time(&pending.user, &secret, code)?.0),
+        };
         let recovery_codes: Vec<_> = (0..recovery::COUNT)
             .map(|_| RecoveryCode::random())
             .collect();
@@ -283,7 +293,7 @@ impl Login {
             pending: Some(cookie),
         };
         let started = self.start(signed_in, from).await;
-        if !matches!(started, Err(SignInError::WrongCode)) {
+        if !is_of_the_code(&started) {
             attempt.has_not_failed().await;
         }
         let session = started?;
@@ -386,9 +396,75 @@ impl Login {
             .map_err(SignInError::Store)?
             .and_then(|facts| facts.totp)
             .ok_or(SignInError::Expired)?;
-        let step = totp::step_of(&factor.secret, code, self.0.clock.wall())?;
-        step.map(Proof::TotpStep).ok_or(SignInError::WrongCode)
+        if let Some(step) = totp::step_of(&factor.secret, code, self.0.clock.wall())? {
+            return Ok(Proof::TotpStep(step));
+        }
+        let (why, step) = self.of_another_time(user, &factor.secret, code)?;
+        let Some(step) = step else { return Err(why) };
+        // One that was used says nothing of clocks.
+        if step <= factor.last_step {
+            return Err(SignInError::WrongCode);
+        }
+        // Before it is said: a code that is to come is never taken once its guesser knows of it.
+        if let Err(fault) = self.0.store.note_shown_early(user.id, step).await {
+            tracing::warn!(%fault, "a code of another time is called a wrong one");
+            return Err(SignInError::WrongCode);
+        }
+        Err(why)
     }
+
+    /// Why a code is wrong, and the step that it belongs to where that is near.
+    fn of_another_time(
+        &self,
+        user: &User,
+        secret: &Secret<Vec<u8>>,
+        code: &str,
+    ) -> Result<(SignInError, Option<i64>), TotpError> {
+        let wall = self.0.clock.wall();
+        let Some(apart) = totp::apart(secret, code, wall)? else {
+            return Ok((SignInError::WrongCode, None));
+        };
+        let told = AnotherTime {
+            is_ahead: apart.seconds > 0,
+            minutes: apart.seconds.unsigned_abs().div_ceil(60),
+            gateway: wall,
+        };
+        tracing::warn!(
+            user = %user.name,
+            "a code is of another time: {told}; the clock of the phone or of this gateway is wrong, or the code was an old one"
+        );
+        Ok((SignInError::CodeOfAnotherTime(told), Some(apart.step)))
+    }
+}
+
+/// A code that would be right at another time, as the person is told: a clock may be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnotherTime {
+    /// It is to come, by the gateway's clock.
+    pub is_ahead: bool,
+    /// How far, rounded up.
+    pub minutes: u64,
+    /// What the gateway's clock says.
+    pub gateway: Timestamp,
+}
+
+impl std::fmt::Display for AnotherTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let minutes = self.minutes;
+        let unit = if minutes == 1 { "minute" } else { "minutes" };
+        match self.is_ahead {
+            true => write!(f, "it will be right in about {minutes} {unit}"),
+            false => write!(f, "it was right about {minutes} {unit} ago"),
+        }
+    }
+}
+
+/// Whether a step failed for the code, which then counts as a wrong one.
+fn is_of_the_code<T>(step: &Result<T, SignInError>) -> bool {
+    matches!(
+        step,
+        Err(SignInError::WrongCode | SignInError::CodeOfAnotherTime(_))
+    )
 }
 
 /// A condition of the store that did not hold, as the step that it belongs to.

@@ -12,7 +12,7 @@ use super::form::Form;
 use super::refusal::{Refusal, SIGN_IN_NEEDED, unauthorized};
 use super::{Desk, step};
 use crate::gate::{Destination, Visit};
-use crate::login::Origin;
+use crate::login::{Half, Origin};
 use crate::session::{Session, device_name};
 use crate::wire::cookie::{self, Found};
 use crate::wire::{NextPath, Request};
@@ -127,6 +127,7 @@ impl Asked {
             address: self.visit.client,
             device: device_name(agent.unwrap_or_default()),
             replaces: self.visit.session.as_ref().map(|old| old.token_hash()),
+            half: self.sign_in_cookie().map(Half::shown),
         }
     }
 }

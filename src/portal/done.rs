@@ -13,10 +13,12 @@ pub(super) enum Done {
     LinkUsed,
     /// A sign-in took too long, was given too many wrong codes, or ended with an answer that was lost.
     StartAgain,
+    /// A second factor was not enrolled in time, or by another browser.
+    EnrolmentOver,
 }
 
 impl Done {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::PasswordSet,
         Self::LoggedOut,
         Self::LoggedOutEverywhere,
@@ -25,6 +27,7 @@ impl Done {
         Self::UserRemoved,
         Self::LinkUsed,
         Self::StartAgain,
+        Self::EnrolmentOver,
     ];
 
     /// The word for the address.
@@ -38,6 +41,7 @@ impl Done {
             Self::UserRemoved => "user-removed",
             Self::LinkUsed => "link-used",
             Self::StartAgain => "start-again",
+            Self::EnrolmentOver => "enrolment-over",
         }
     }
 
@@ -61,6 +65,11 @@ impl Done {
             Self::StartAgain => {
                 "This sign-in is over: it took too long, had too many wrong codes, or was finished and \
                  its answer was lost. Please begin again, with a new code."
+            }
+            Self::EnrolmentOver => {
+                "The set-up of your second factor is over: its 30 minutes have passed, the account was \
+                 changed, or it was finished and its answer was lost. Sign in again. If you are shown a new \
+                 secret then, first remove the entry that your app has from before: its codes do not work."
             }
         }
     }

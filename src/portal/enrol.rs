@@ -27,7 +27,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer 
         .enrolment(under_way.cookie)
         .await
         .map_err(refused)?;
-    let form = draw(&desk, &under_way, &enrolment, &next, None);
+    let form = draw(&desk, &asked, &under_way, &enrolment, &next, None);
     Ok(page::answer(StatusCode::OK, form))
 }
 
@@ -48,7 +48,14 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
         let is_wrong = problem.status() == StatusCode::UNAUTHORIZED;
         Refusal::on_form(problem, |problem| {
             let complaint = Complaint::of(problem, is_wrong.then_some("code"));
-            draw(&desk, &under_way, &enrolment, &next, Some(complaint))
+            draw(
+                &desk,
+                &posted.asked,
+                &under_way,
+                &enrolment,
+                &next,
+                Some(complaint),
+            )
         })
     };
     if !posted.fits(&desk.form_key, under_way.binding())? {
@@ -81,6 +88,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
 
 fn draw(
     desk: &Desk,
+    asked: &Asked,
     under_way: &UnderWay<'_>,
     enrolment: &Enrolment,
     next: &NextPath,
@@ -91,6 +99,8 @@ fn draw(
         next: next.as_str(),
         user: under_way.user.as_str(),
         secret: enrolment.secret_text.expose(),
+        minutes: enrolment.left.as_secs().div_ceil(60),
+        is_another: asked.query("done").as_deref() == Some(step::ANOTHER),
         qr_svg: enrolment.qr_svg.expose(),
         complaint,
     })

@@ -84,7 +84,7 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
         Next::SecondFactor(_) | Next::Enrol(_) => SignIn::HalfWay,
     });
     match stepped {
-        Ok(step) => Ok(step::go_on(&step, &next)),
+        Ok(step) => Ok(step::go_on(&posted.asked, &step, &next)),
         Err(error) => Err(match step::complaint(error) {
             Some(problem) => again(problem),
             None => step::begin_again(&posted.asked, &next),

@@ -70,7 +70,10 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
     let set = desk.users.set_up(&token, password.clone(), &origin).await;
     set.tell(
         |next| match next {
-            Ok(step) => Ok(left(step::go_on(&step, &NextPath::home()))),
+            Ok(step) => {
+                let next = NextPath::home();
+                Ok(left(step::go_on(&posted.asked, &step, &next)))
+            }
             // The password is set all the same.
             Err(_) => {
                 let login = step::to_login(&NextPath::home(), Some(Done::PasswordSet));
@@ -138,7 +141,8 @@ fn token(asked: &Asked) -> Result<String, Problem> {
 fn no_link_opened() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no link opened").detail(
         "This page is behind a one-time link: open the link itself, in this browser, which must keep \
-         cookies, or ask an administrator for a new one. If you have set your password already, sign in",
+         cookies. If you have set your password already, sign in. Else ask an administrator of this gateway \
+         for a new link; they make one on your page under Users",
     )
 }
 
@@ -174,7 +178,7 @@ async fn go_on(desk: &Desk, posted: &Posted, name: UserName, fits: bool) -> Answ
     let (users, origin) = (&desk.users, posted.asked.origin());
     let step = users.go_on_after_set_up(&name, password.clone(), &origin);
     Ok(match step.await {
-        Ok(step) => left(step::go_on(&step, &NextPath::home())),
+        Ok(step) => left(step::go_on(&posted.asked, &step, &NextPath::home())),
         Err(_) => used(),
     })
 }
@@ -208,7 +212,8 @@ impl Desk {
 /// One answer for a link that never was, was used, has expired or was replaced.
 fn no_such_link() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "this link does not work").detail(
-        "It has been used, has expired, or was replaced by a newer one; see that it is whole, or ask \
-         an administrator for a new one. If you have set your password already, sign in",
+        "It has been used, has expired, was replaced by a newer one, or your account was changed after it was \
+         made. See that it is whole. If you have set your password already, sign in. Else ask an \
+         administrator of this gateway for a new link; they make one on your page under Users",
     )
 }

@@ -12,7 +12,7 @@ use super::csrf::Binding;
 use super::done::Done;
 use super::page::see_other;
 use super::refusal::{Refusal, busy, failed, no_store, too_many, unauthorized};
-use crate::login::{Half, NewSession, Next, SignInError, WaitsFor};
+use crate::login::{AnotherTime, Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
 use crate::store::StoreError;
 use crate::telemetry::SignIn;
@@ -21,6 +21,8 @@ use crate::wire::{NextPath, Problem, Response, cookie};
 pub(super) const ACCOUNT: &str = "/.portcullis/account";
 pub(super) const ENROL: &str = "/.portcullis/enrol";
 pub(super) const SECOND_FACTOR: &str = "/.portcullis/second-factor";
+/// Tells the page of an enrolment that this browser may have been shown another secret before.
+pub(super) const ANOTHER: &str = "another-secret";
 /// The page of one user.
 pub(super) fn to_user(name: &UserName) -> String {
     let name = utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC);
@@ -69,10 +71,19 @@ pub(super) async fn under_way<'a>(
 }
 
 /// To the step that a right password leads to.
-pub(super) fn go_on(step: &Next, next: &NextPath) -> Response {
+pub(super) fn go_on(asked: &Asked, step: &Next, next: &NextPath) -> Response {
     match step {
-        Next::SecondFactor(half) => half_way(SECOND_FACTOR, half, next),
-        Next::Enrol(half) => half_way(ENROL, half, next),
+        Next::SecondFactor(half) => half_way(with_next(SECOND_FACTOR, next), half),
+        Next::Enrol(half) => {
+            let path = with_next(ENROL, next);
+            let shown = asked.sign_in_cookie();
+            let is_another = shown.is_some_and(|shown| shown != half.cookie_value());
+            let path = match is_another {
+                true => with_word(path, ANOTHER),
+                false => path,
+            };
+            half_way(path, half)
+        }
         Next::SignedIn(new) => {
             let mut response = see_other(next.as_str());
             let_in(response.headers_mut(), new);
@@ -81,8 +92,8 @@ pub(super) fn go_on(step: &Next, next: &NextPath) -> Response {
     }
 }
 
-fn half_way(path: &str, half: &Half, next: &NextPath) -> Response {
-    let mut response = see_other(&with_next(path, next));
+fn half_way(path: String, half: &Half) -> Response {
+    let mut response = see_other(&path);
     response.headers_mut().append(
         SET_COOKIE,
         cookie::set(cookie::SIGN_IN, half.cookie_value()),
@@ -112,12 +123,15 @@ pub(super) fn with_next(path: &str, next: &NextPath) -> String {
 pub(super) fn to_login(next: &NextPath, done: Option<Done>) -> String {
     let path = with_next(LOGIN, next);
     match done {
-        Some(done) => {
-            let joint = if path.contains('?') { '&' } else { '?' };
-            format!("{path}{joint}done={}", done.word())
-        }
+        Some(done) => with_word(path, done.word()),
         None => path,
     }
+}
+
+/// The same path with a word that tells the page what has happened.
+fn with_word(path: String, word: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}done={word}")
 }
 
 /// There is no sign-in under way. A person who has finished it goes on, others begin again.
@@ -127,7 +141,11 @@ pub(super) fn begin_again(asked: &Asked, next: &NextPath) -> Refusal {
         return Refusal::elsewhere(problem, next.to_string());
     }
     let was_shown = asked.sign_in_cookie().is_some();
-    let done = was_shown.then_some(Done::StartAgain);
+    let over = match asked.parts.uri.path() {
+        ENROL => Done::EnrolmentOver,
+        _ => Done::StartAgain,
+    };
+    let done = was_shown.then_some(over);
     Refusal::elsewhere(
         problem.header(SET_COOKIE, cookie::clear(cookie::SIGN_IN)),
         to_login(next, done),
@@ -143,7 +161,7 @@ pub(super) fn counted<T>(
     desk.metrics.sign_in(match &ended {
         Ok(done) => success(done),
         Err(SignInError::Refused) => SignIn::Refused,
-        Err(SignInError::WrongCode) => SignIn::WrongCode,
+        Err(SignInError::WrongCode | SignInError::CodeOfAnotherTime(_)) => SignIn::WrongCode,
         Err(SignInError::TooMany { .. }) => SignIn::Throttled,
         Err(SignInError::Busy { .. }) => SignIn::Busy,
         Err(_) => SignIn::Failed,
@@ -163,6 +181,7 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
             "code not right",
             "This code is not right, or it has been used already. Try another one.",
         )),
+        SignInError::CodeOfAnotherTime(time) => Some(of_another_time(time)),
         SignInError::TooMany { retry_after } => Some(too_many(retry_after)),
         SignInError::Busy { retry_after } => Some(busy(retry_after)),
         SignInError::Expired => None,
@@ -174,6 +193,19 @@ pub(super) fn complaint(error: SignInError) -> Option<Problem> {
         }
         cause @ (SignInError::Store(_) | SignInError::Cluster(_)) => Some(no_store(&cause)),
     }
+}
+
+/// Which clock is wrong the gateway can't tell, so it says what its own shows.
+fn of_another_time(time: AnotherTime) -> Problem {
+    let clock = time.gateway.rfc3339();
+    let clock = clock.get(11..16).unwrap_or_default();
+    let problem = unauthorized("code not right", "");
+    problem.detail(format!(
+        "This code is not right now: {time}. If it is the newest that your app shows, a clock is wrong. The \
+         gateway's clock says {clock} UTC. Is your phone's another, minutes apart? Let the phone set its time \
+         by itself and type the next code. If the phone is right, tell an administrator that the gateway's \
+         clock is wrong."
+    ))
 }
 
 /// A step that was refused before there was a form to complain on.

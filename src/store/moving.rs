@@ -93,10 +93,10 @@ const TABLES: &[Table] = &[
     ),
     table!(
         "totp_factors",
-        "user_id, secret, last_step",
+        "user_id, secret, last_step, shown_early",
         "user_id",
-        "$1, $2, $3",
-        [Integer, Bytes, Integer]
+        "$1, $2, $3, $4",
+        [Integer, Bytes, Integer, Integer]
     ),
     table!(
         "recovery_codes",
@@ -174,10 +174,10 @@ const TABLES: &[Table] = &[
     ),
     table!(
         "sign_ins",
-        "cookie, user_id, generation, secret, ends, tries",
+        "cookie, user_id, generation, secret, ends, tries, network",
         "cookie",
-        "$1, $2, $3, $4, $5, $6",
-        [Bytes, Integer, Integer, Bytes, Integer, Integer]
+        "$1, $2, $3, $4, $5, $6, $7",
+        [Bytes, Integer, Integer, Bytes, Integer, Integer, Text]
     ),
 ];
 

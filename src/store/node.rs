@@ -244,10 +244,17 @@ impl Line {
                 forget!("guesses", "window_ends < $1 AND key NOT LIKE 'nobody/%'"),
                 now,
             ),
-            (forget!("sign_ins", "ends < $1"), now),
             (
                 forget!("ended_sessions", "at < $1"),
                 self.store.clock.now().minus(ENDED_KEPT).millis(),
+            ),
+            (
+                // As `Store::forget_sign_ins`.
+                forget!(
+                    "sign_ins",
+                    "(ends <= $1 OR generation <> (SELECT generation FROM users WHERE id = user_id))"
+                ),
+                now,
             ),
         ] {
             sql(statement)

@@ -47,6 +47,11 @@ const VERSIONS: &[Version] = &[
         "unanswered",
         include_str!("migrations/postgres/0007_unanswered.sql"),
     ),
+    (
+        8,
+        "second-factors",
+        include_str!("migrations/postgres/0008_second_factors.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

@@ -18,6 +18,8 @@ pub struct SignIn {
     /// Of the app that is to be enrolled.
     pub secret: Option<Secret<Vec<u8>>>,
     pub ends: Timestamp,
+    /// From where it was begun.
+    pub network: String,
 }
 
 /// One that is under way, and whose user's sessions were not ended since.
@@ -25,6 +27,14 @@ pub struct SignIn {
 pub struct HalfSignIn {
     pub user: User,
     pub secret: Option<Secret<Vec<u8>>>,
+    pub ends: Timestamp,
+}
+
+/// Of what nothing can come any more: its time is up, or its user's sessions were ended since.
+macro_rules! sign_in_is_over {
+    () => {
+        "(ends <= $1 OR generation <> (SELECT generation FROM users WHERE id = user_id))"
+    };
 }
 
 type Row = (
@@ -35,6 +45,7 @@ type Row = (
     bool,
     i64,
     Option<Vec<u8>>,
+    i64,
 );
 
 impl Store {
@@ -57,7 +68,7 @@ impl Store {
         let mut work = self.engine.begin_beside().await.map_err(failed(doing))?;
         if !self.is_shared() {
             // In a shared store one node does so now and then.
-            sql("DELETE FROM sign_ins WHERE ends <= $1")
+            sql(concat!("DELETE FROM sign_ins WHERE ", sign_in_is_over!()))
                 .bind(self.clock.now().millis())
                 .run(&mut work)
                 .await
@@ -71,8 +82,8 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         let kept = sql(
-            "INSERT INTO sign_ins (cookie, user_id, generation, secret, ends)
-             SELECT $1, id, generation, $4, $5 FROM users
+            "INSERT INTO sign_ins (cookie, user_id, generation, secret, ends, network)
+             SELECT $1, id, generation, $4, $5, $8 FROM users
              WHERE id = $2 AND generation = $3
                  AND (SELECT count(*) FROM sign_ins WHERE ends > $7) < $6",
         )
@@ -83,6 +94,7 @@ impl Store {
         .bind(sign_in.ends.millis())
         .bind(most)
         .bind(self.clock.now().millis())
+        .bind(sign_in.network.as_str())
         .run(&mut work)
         .await
         .map_err(failed(doing))?;
@@ -93,7 +105,7 @@ impl Store {
     /// The sign-in of this cookie.
     pub async fn sign_in(&self, cookie: &[u8; 32]) -> Result<Option<HalfSignIn>, StoreError> {
         let row: Option<Row> = sql(
-            "SELECT id, name, role, email, disabled, users.generation, secret
+            "SELECT id, name, role, email, disabled, users.generation, secret, ends
              FROM sign_ins JOIN users ON id = user_id AND users.generation = sign_ins.generation
              WHERE cookie = $1 AND ends > $2",
         )
@@ -102,7 +114,7 @@ impl Store {
         .maybe(&self.engine)
         .await
         .map_err(failed("looking up a sign-in"))?;
-        let Some((id, name, role, email, disabled, generation, sealed)) = row else {
+        let Some((id, name, role, email, disabled, generation, sealed, ends)) = row else {
             return Ok(None);
         };
         let user = user((id, name, role, email, disabled, generation))?;
@@ -110,14 +122,57 @@ impl Store {
             Some(sealed) => Some(self.seal.open(&place(user.id), &sealed)?),
             None => None,
         };
-        Ok(Some(HalfSignIn { user, secret }))
+        Ok(Some(HalfSignIn {
+            user,
+            secret,
+            ends: Timestamp::from_millis(ends),
+        }))
     }
 
-    /// Counts a try; whether there was one left of `tries`.
+    /// Goes on with a sign-in of this user that is to enrol an app, is under way and was begun from the
+    /// same network, until `ends`; whether there was one. Its secret stays as it is.
+    pub async fn go_on_enrolling(
+        &self,
+        cookie: &[u8; 32],
+        user: &User,
+        network: &str,
+        ends: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let gone_on = sql("UPDATE sign_ins SET ends = $5
+             WHERE cookie = $1 AND user_id = $2 AND generation = $3 AND network = $4 AND ends > $6
+                 AND secret IS NOT NULL
+                 AND generation = (SELECT generation FROM users WHERE id = user_id)")
+        .bind(cookie.as_slice())
+        .bind(user.id.0)
+        .bind(user.generation.number())
+        .bind(network)
+        .bind(ends.millis())
+        .bind(self.clock.now().millis())
+        .run(self.engine.writer())
+        .await
+        .map_err(failed("going on with a sign-in"))?;
+        Ok(gone_on == 1)
+    }
+
+    /// Forgets the sign-ins that are over, with the secrets that no app was enrolled with. In a shared
+    /// store one node does so now and then.
+    pub async fn forget_sign_ins(&self) -> Result<(), StoreError> {
+        if self.is_shared() {
+            return Ok(());
+        }
+        sql(concat!("DELETE FROM sign_ins WHERE ", sign_in_is_over!()))
+            .bind(self.clock.now().millis())
+            .run(self.engine.writer())
+            .await
+            .map(drop)
+            .map_err(failed("forgetting sign-ins"))
+    }
+
+    /// Counts a try; whether there was one left of `tries`. A sign-in that is to enrol an app has no end
+    /// of them: its page shows the secret that the codes are made of, so that there is nothing to guess.
     pub async fn try_sign_in(&self, cookie: &[u8; 32], tries: u32) -> Result<bool, StoreError> {
-        let counted = sql(
-            "UPDATE sign_ins SET tries = tries + 1 WHERE cookie = $1 AND tries < $2 AND ends > $3",
-        )
+        let counted = sql("UPDATE sign_ins SET tries = tries + 1
+             WHERE cookie = $1 AND (tries < $2 OR secret IS NOT NULL) AND ends > $3")
         .bind(cookie.as_slice())
         .bind(tries)
         .bind(self.clock.now().millis())

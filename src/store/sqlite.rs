@@ -52,6 +52,11 @@ const VERSIONS: &[Version] = &[
         "unanswered",
         include_str!("migrations/sqlite/0009_unanswered.sql"),
     ),
+    (
+        10,
+        "second-factors",
+        include_str!("migrations/sqlite/0010_second_factors.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

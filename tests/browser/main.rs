@@ -18,6 +18,7 @@ mod accessible;
 mod album;
 mod browser;
 mod demo;
+mod enrolment;
 mod errors;
 mod journey;
 mod leaving;

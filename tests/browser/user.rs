@@ -48,7 +48,7 @@ impl User {
         }
     }
 
-    async fn choose_password(&self, link: &str) {
+    pub(crate) async fn choose_password(&self, link: &str) {
         let browser = &self.browser;
         browser.go(link).await;
         assert_eq!(browser.text("h1").await, "Choose your password");

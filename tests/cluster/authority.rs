@@ -183,6 +183,7 @@ async fn begin_sign_in(store: &Store, user: &User, ends: Timestamp) {
         user: user.clone(),
         secret: None,
         ends,
+        network: String::new(),
     };
     assert!(store.keep_sign_in(&sign_in, 1, 10).await.unwrap());
 }

@@ -201,6 +201,7 @@ impl Taken {
                         .clock()
                         .now()
                         .plus(std::time::Duration::from_secs(300)),
+                    network: String::new(),
                 };
                 match self.store.keep_sign_in(&sign_in, 2, 3).await {
                     Ok(kept) => kept.to_string(),

@@ -26,13 +26,25 @@ impl App {
         Self { secret, used: 0 }
     }
 
-    /// A code that was not used yet: of this half minute, or of the next, which is taken too.
-    pub fn next_code(&mut self) -> String {
+    /// The code that the app of somebody shows whose clock is so many minutes slow.
+    pub fn late_code(&self, minutes: u64) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let code = self.code_at(now.as_secs() - minutes * 60);
+        secrets::keep(&code);
+        code
+    }
+
+    fn code_at(&self, seconds: u64) -> String {
         let totp = Builder::new()
             .with_secret(Secret::try_from_base32(&self.secret).unwrap())
             .with_account_name("test")
             .build()
             .unwrap();
+        totp.generate(seconds).to_string()
+    }
+
+    /// A code that was not used yet: of this half minute, or of the next, which is taken too.
+    pub fn next_code(&mut self) -> String {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -43,7 +55,7 @@ impl App {
             "the codes of this half minute are used up"
         );
         self.used = step;
-        let code = totp.generate(step * STEP).to_string();
+        let code = self.code_at(step * STEP);
         secrets::keep(&code);
         code
     }

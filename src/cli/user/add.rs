@@ -56,7 +56,8 @@ impl Add {
             return output::line(&format!("{} ({}) is added.", self.name, self.role));
         };
         output::aside(&format!(
-            "{} ({}) is added. This link sets a password, once, within a day:",
+            "{} ({}) is added. This link sets a password, once, within a day; any change of the account \
+             ends it:",
             self.name, self.role
         ));
         output::line(&link)

@@ -37,7 +37,7 @@ pub(super) struct House {
     pub(super) users: Users,
     pub(super) sessions: Sessions,
     pub(super) store: Store,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) hand: Hand,
 }
 

@@ -2,6 +2,7 @@
 
 mod authority;
 mod browser;
+mod enrolment;
 mod journeys;
 mod pages;
 mod people;

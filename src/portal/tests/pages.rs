@@ -48,6 +48,8 @@ fn signed_in_pages(complaint: Option<Complaint<'_>>) -> Vec<(&'static str, Strin
         user: EVIL,
         secret: EVIL,
         qr_svg: "<svg></svg>",
+        minutes: 30,
+        is_another: true,
         complaint,
     });
     let codes = enrol::recovery_codes(&enrol::RecoveryCodes {

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::super::page::{Page, frame};
-use super::{Complaint, Input, alert, hidden_csrf, hidden_next, input, title};
+use super::{Complaint, Input, alert, hidden_csrf, hidden_next, input, notice, title};
 
 /// A fresh secret, to be taken into an app.
 pub(in crate::portal) struct Enrol<'a> {
@@ -13,6 +13,10 @@ pub(in crate::portal) struct Enrol<'a> {
     pub(in crate::portal) secret: &'a str,
     /// Drawn by the gateway, so it is not escaped.
     pub(in crate::portal) qr_svg: &'a str,
+    /// How long the secret is good from now on.
+    pub(in crate::portal) minutes: u64,
+    /// The browser may have been shown another one before.
+    pub(in crate::portal) is_another: bool,
     pub(in crate::portal) complaint: Option<Complaint<'a>>,
 }
 
@@ -43,6 +47,10 @@ pub(in crate::portal) fn enrol(view: &Enrol<'_>) -> Markup {
                 "From now on " strong class="name" { (view.user) }
                 " signs in with the password and a code from an app on your phone."
             }
+            @if view.is_another {
+                (notice(Some("This is a new secret. If your app has an entry from before, remove the entry: its \
+                    codes do not work.")))
+            }
             ol class="steps" {
                 li {
                     p { "Open your authenticator app and scan this picture:" }
@@ -51,6 +59,11 @@ pub(in crate::portal) fn enrol(view: &Enrol<'_>) -> Markup {
                     }
                     p { "Or type this secret into the app:" }
                     p { code id="totp-secret" class="secret" { (view.secret) } }
+                    p class="hint" id="time-left" {
+                        "You have " (minutes(view.minutes)) ". Until then this browser shows the same "
+                        "secret, also when you come back to this page or sign in again. Later you get a new "
+                        "one. A change of your account, by you or by an administrator, ends this at once."
+                    }
                 }
                 li {
                     form method="post" {
@@ -63,6 +76,13 @@ pub(in crate::portal) fn enrol(view: &Enrol<'_>) -> Markup {
             }
         },
     })
+}
+
+fn minutes(count: u64) -> String {
+    match count {
+        0 | 1 => "one minute".to_owned(),
+        count => format!("{count} minutes"),
+    }
 }
 
 pub(in crate::portal) fn recovery_codes(view: &RecoveryCodes<'_>) -> Markup {

@@ -94,7 +94,9 @@ fn link(url: &str) -> Markup {
             p { code class="secret" id="setup-url" { (url) } }
             p class="hint" {
                 "Hand it on by a way that you trust. It is shown this once, is good for one day, "
-                "and an older one is dead."
+                "and an older one is dead. Any change of the account ends it, too: a role, an e-mail "
+                "address, a password, a reset of the second factor, “Log out of all devices”, disabling "
+                "and enabling. After one, make a new link here."
             }
         }
     }

@@ -115,7 +115,7 @@ fn add(view: &Users<'_>) -> Markup {
                 (input(&name, complaint))
                 (role_field(Role::Operator))
                 (email_field(view.email, complaint))
-                p class="hint" { "You get a one-time link to hand on, for the first password." }
+                p class="hint" { "You get a one-time link to hand on, for the first password. Any change of the account ends it." }
                 button type="submit" { "Add user" }
             }
         }

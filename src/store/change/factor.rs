@@ -5,14 +5,14 @@ use super::Desk;
 use crate::model::UserId;
 use crate::secret::Secret;
 use crate::store::statement::sql;
-use crate::store::{StoreError, failed};
+use crate::store::{Store, StoreError, failed};
 
 /// What a new session was proved with; it is spent in the transaction that keeps the session, so that
 /// no code is spent for nothing and none that is spent after the user's generation has moved on.
 #[derive(Debug)]
 pub enum Proof {
     /// A step of the app, and with it every earlier one (RFC 6238 §5.2). [`StoreError::CodeSpent`] if
-    /// this step or a later one has been taken.
+    /// this step or a later one has been taken, or if its code was shown before its time.
     TotpStep(i64),
     /// [`StoreError::CodeSpent`] if the user has none of this hash.
     RecoveryCode([u8; 32]),
@@ -23,6 +23,24 @@ pub enum Proof {
         step: i64,
         recovery_codes: Vec<[u8; 32]>,
     },
+}
+
+impl Store {
+    /// Remembers that the code of a step that is to come was shown. Who is told so of a guess must not be
+    /// able to wait until it is right. One step is remembered, the last: for two of them somebody has to
+    /// guess two codes that are to come within ten minutes.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]
+    pub async fn note_shown_early(&self, user: UserId, step: i64) -> Result<(), StoreError> {
+        sql("UPDATE totp_factors SET shown_early = $2 WHERE user_id = $1")
+            .bind(user.0)
+            .bind(step)
+            .run(self.engine.writer())
+            .await
+            .map(drop)
+            .map_err(failed("noting a code that was shown early"))
+    }
 }
 
 impl Proof {
@@ -40,12 +58,13 @@ impl Proof {
 }
 
 async fn spend_step(desk: &mut Desk<'_>, user: UserId, step: i64) -> Result<(), StoreError> {
-    let spent = sql("UPDATE totp_factors SET last_step = $2 WHERE user_id = $1 AND last_step < $2")
-        .bind(user.0)
-        .bind(step)
-        .run(desk.connection())
-        .await
-        .map_err(failed("spending a code"))?;
+    let spent = sql("UPDATE totp_factors SET last_step = $2
+             WHERE user_id = $1 AND last_step < $2 AND shown_early <> $2")
+    .bind(user.0)
+    .bind(step)
+    .run(desk.connection())
+    .await
+    .map_err(failed("spending a code"))?;
     match spent {
         1 => Ok(()),
         _ => Err(StoreError::CodeSpent),
@@ -91,6 +110,12 @@ async fn enrol(
     if enrolled != 1 {
         return Err(StoreError::FactorExists);
     }
+    // Other secrets that were shown for this user are good for nothing any more.
+    sql("DELETE FROM sign_ins WHERE user_id = $1 AND secret IS NOT NULL")
+        .bind(user.0)
+        .run(desk.connection())
+        .await
+        .map_err(failed(doing))?;
     for hash in recovery_codes {
         sql("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
             .bind(user.0)

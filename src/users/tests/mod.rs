@@ -90,6 +90,7 @@ fn from() -> Origin {
         address: ClientAddress::Known("192.0.2.1".parse().unwrap()),
         device: "curl".to_owned(),
         replaces: None,
+        half: None,
     }
 }
 
