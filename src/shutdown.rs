@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
-    hurried: CancellationToken,
+    given_up: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -47,14 +47,9 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Tells the tasks that would not end by themselves to end, too.
-    pub fn hurry(&self) {
-        self.hurried.cancel();
-    }
-
-    /// Resolves when what never ends by itself is to end.
-    pub async fn hurried(&self) {
-        self.hurried.cancelled().await;
+    /// Lets nobody wait for the tasks any longer: what still runs is dropped with its runtime.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
     }
 
     /// Whether [`Shutdown::begin`] was called.
@@ -67,9 +62,15 @@ impl Shutdown {
         self.begun.cancelled().await;
     }
 
-    /// Waits until every task has returned; `false` when some still ran after `grace`.
+    /// Waits until every task has returned; `false` when some still ran after `grace`, or when they were
+    /// given up.
     pub async fn finished_within(&self, grace: Duration) -> bool {
         self.tasks.close();
-        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+        tokio::select! {
+            biased;
+            () = self.tasks.wait() => true,
+            () = self.given_up.cancelled() => false,
+            () = tokio::time::sleep(grace) => false,
+        }
     }
 }

@@ -33,6 +33,7 @@ mod spread;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod withdrawn;
 
 use std::future::Future;
 use std::io;
@@ -55,6 +56,7 @@ pub use handed::Handed;
 pub use lease::Lease;
 pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group, can_bind};
 pub use received::Received;
+pub use withdrawn::withdrawn;
 
 use crate::config::{ProxyProtocol, TrustedProxies};
 use crate::shutdown::Shutdown;

@@ -1,14 +1,16 @@
 //! How the gateway ends: the signals, and the drain. Nothing new is taken, what is in progress is
-//! finished; WebSockets, which never finish, are asked to come back (1012). Whoever signals twice
-//! does not want to wait.
+//! finished; WebSockets and streams of events, which never finish, are asked to come back, and what is
+//! still open near the end of `drain` is broken off. Whoever signals twice does not want to wait.
 
 use std::future;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::supervisor::{self, State};
 use crate::config::Drain;
+use crate::proxy::{Ending, Open};
 use crate::shutdown::Shutdown;
 
 /// SIGTERM and SIGINT.
@@ -55,20 +57,36 @@ pub(super) async fn tell_first(given: Drain) {
     }
 }
 
-/// Ends the tasks in good order, for as long as they are given.
-pub(super) async fn drain(tasks: &Shutdown, given: Drain) {
+/// Ends the tasks in good order: so long after this has begun they have ended. What would never end by
+/// itself is asked to come back after `websocket_grace`; what is still open near the end is broken off, and
+/// told why.
+pub(super) async fn drain(tasks: &Shutdown, open: &Open, given: Drain) {
     tracing::info!("ending: nothing new is taken, what is in progress is finished");
     supervisor::tell(State::Stopping);
+    let begun = Instant::now();
     tasks.begin();
     if tasks.finished_within(given.websockets).await {
         return;
     }
-    tasks.hurry();
-    let left = given.exchanges.saturating_sub(given.websockets);
-    if !tasks.finished_within(left.max(LEAST)).await {
-        tracing::warn!("some exchanges were still open and are broken off");
+    open.end(Ending::Endless).await;
+    let until = given.exchanges - LAST.min(given.exchanges / 2);
+    if tasks
+        .finished_within(until.saturating_sub(begun.elapsed()))
+        .await
+    {
+        return;
+    }
+    let exchanges = open.end(Ending::All).await;
+    if exchanges > 0 {
+        tracing::warn!(exchanges, "what was still open was broken off");
+    }
+    if !tasks.finished_within(FAREWELL).await {
+        tasks.give_up();
     }
 }
 
-/// What a WebSocket needs at least to say goodbye.
-const LEAST: Duration = Duration::from_secs(1);
+/// What is kept of `drain` for breaking off what is still open, last calls and the store.
+const LAST: Duration = Duration::from_secs(2);
+
+/// How long what was broken off has to be told so.
+const FAREWELL: Duration = Duration::from_millis(500);

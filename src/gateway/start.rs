@@ -45,7 +45,7 @@ use crate::wire::{Body, Response};
 pub(super) const DRAIN: Duration = Duration::from_secs(10);
 
 /// How long calls in progress have after that.
-const LAST_CALLS: Duration = Duration::from_secs(2);
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// Connections of programs at a time.
 const MOST_PROGRAMS: usize = 256;
@@ -156,6 +156,7 @@ async fn serve(
     open_office(&house, &rooms, programs, &open, &mut handed)?;
     handed.are_all_taken()?;
     let workers = employ(doors, &config, &house, &entry)?;
+    let exchanges = house.open.clone();
     let reload = Reload {
         file,
         live: rooms.live.clone(),
@@ -174,7 +175,7 @@ async fn serve(
     open.leaving.begin();
     let ending = async {
         ending::tell_first(config.gateway.drain).await;
-        ending::drain(&tasks, config.gateway.drain).await;
+        ending::drain(&tasks, &exchanges, config.gateway.drain).await;
         // Until here sessions could be ended: what is open while the gateway drains, too.
         open.office.begin();
         open.office.finished_within(LAST_CALLS).await;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::Held;
 use super::ending::{self, Teller};
 use super::upstream::{Pool, RoundTrip};
-use crate::accept::Received;
+use crate::accept::{self, Received};
 use crate::cancel::Cancelled;
 use crate::clock::Clock;
 use crate::config::Bounds;
@@ -299,7 +299,7 @@ impl Body for ResponseBody {
         // An error, not an end: a cut answer must not look complete.
         if let Poll::Ready(reason) = Pin::new(&mut self.cut).poll(cx) {
             self.teller.abandoned(Some(reason));
-            return Poll::Ready(Some(Err(io::Error::other(reason))));
+            return Poll::Ready(Some(Err(accept::withdrawn(reason))));
         }
         let this = &mut *self;
         let Some((trip, exchange, _)) = &mut this.under_way else {
@@ -309,7 +309,7 @@ impl Body for ResponseBody {
         let data = ready!(trip.poll_data(cx));
         if let Err(reason) = exchange.guard().may_carry() {
             this.teller.abandoned(Some(reason));
-            return Poll::Ready(Some(Err(io::Error::other(reason))));
+            return Poll::Ready(Some(Err(accept::withdrawn(reason))));
         }
         match &data {
             Some(Err(fault)) => this.teller.ended(ending::of_answer(fault, trip)),
@@ -343,7 +343,8 @@ impl Drop for ResponseBody {
             if !trip.is_over() {
                 self.teller.abandoned(exchange.guard().why_cut());
             }
-            self.pool.give_back(trip, exchange, held);
+            self.pool
+                .give_back(trip, exchange, held, |held| held.1.is_endless());
         }
     }
 }

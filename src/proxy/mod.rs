@@ -20,6 +20,7 @@ mod upstream;
 mod websocket;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http::StatusCode;
 use http::request::Parts;
@@ -33,7 +34,7 @@ use self::condition::{Condition, Place};
 use self::ending::Teller;
 pub use self::fault::ForwardError;
 use self::open::{Admitted, Listed};
-pub use self::open::{Open, OpenHere};
+pub use self::open::{Ending, Open, OpenHere};
 pub use self::panels::Panels;
 #[cfg(fuzzing)]
 pub use self::upstream::fuzzing;
@@ -139,6 +140,7 @@ impl Proxy {
             begun,
             guard: exchange.guard().clone(),
             closer: body.closer().unwrap_or(connection.closer()).clone(),
+            is_endless: AtomicBool::new(false),
         });
         let listed = self.open.enter(admitted.clone(), &*self.still_allows);
         let listed = listed.map_err(ForwardError::Cut)?;
@@ -250,6 +252,9 @@ impl Way {
         }
         let head = response_head::clean(head, outbound);
         let taken = Taken::of(&head, &self.clock);
+        if taken.is_none() {
+            held.1.is_endless();
+        }
         let body = self.body(outbound, trip, exchange, held).taken(taken);
         Ok(Response::from_parts(head, Body::new(body)))
     }

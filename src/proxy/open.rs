@@ -5,6 +5,7 @@
 //! exchange is listed first and asks then whether the rules are still those that judged it. So
 //! none is missed between the two.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(super) struct Admitted {
     pub(super) guard: Guard,
     /// Drops what carries it: its stream over HTTP/2, else its connection.
     pub(super) closer: Cancel,
+    /// It would go on until somebody breaks it off.
+    pub(super) is_endless: AtomicBool,
 }
 
 /// An exchange in the list, until it is dropped.
@@ -55,6 +58,16 @@ pub(super) struct Admitted {
 pub(super) struct Listed {
     here: OpenHere,
     place: usize,
+    admitted: Arc<Admitted>,
+}
+
+/// Which exchanges end with the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// WebSockets, streams of events, uploads behind their answers: they are asked to come back.
+    Endless,
+    /// What has not come to its end in the time that it had.
+    All,
 }
 
 impl Open {
@@ -71,10 +84,24 @@ impl Open {
         &self,
         still_allows: impl Fn(&Permit, Timestamp) -> Result<(), CutReason>,
     ) -> usize {
+        self.cut(|open| still_allows(&open.permit, open.begun).err())
+            .await
+    }
+
+    /// Cuts what is open as the gateway ends; how many exchanges that were. Takes half a second at the
+    /// most.
+    pub async fn end(&self, which: Ending) -> usize {
+        let ends =
+            |open: &Admitted| which == Ending::All || open.is_endless.load(Ordering::Acquire);
+        self.cut(|open| ends(open).then_some(CutReason::GatewayEnds))
+            .await
+    }
+
+    async fn cut(&self, why: impl Fn(&Admitted) -> Option<CutReason>) -> usize {
         let lists = lock(&self.0).clone();
         let mut fallen = Vec::new();
         for admitted in lists.iter().flat_map(OpenHere::all) {
-            if let Err(reason) = still_allows(&admitted.permit, admitted.begun) {
+            if let Some(reason) = why(&admitted) {
                 admitted.guard.cut(reason);
                 fallen.push(Arc::downgrade(&admitted));
             }
@@ -111,18 +138,26 @@ impl OpenHere {
         let free = list.free.pop();
         let place = free.unwrap_or(list.places.len());
         match list.places.get_mut(place) {
-            Some(free) => *free = Some(admitted),
-            None => list.places.push(Some(admitted)),
+            Some(free) => *free = Some(admitted.clone()),
+            None => list.places.push(Some(admitted.clone())),
         }
         drop(list);
         Listed {
             here: self.clone(),
             place,
+            admitted,
         }
     }
 
     fn all(&self) -> Vec<Arc<Admitted>> {
         lock(&self.0).places.iter().flatten().cloned().collect()
+    }
+}
+
+impl Listed {
+    /// It would go on until somebody breaks it off: it does not hold up the end of the gateway.
+    pub(super) fn is_endless(&self) {
+        self.admitted.is_endless.store(true, Ordering::Release);
     }
 }
 
@@ -176,6 +211,7 @@ mod tests {
             begun: clock.now(),
             guard: exchange.guard().clone(),
             closer: Cancel::new(),
+            is_endless: AtomicBool::new(false),
         };
         (Arc::new(admitted), exchange)
     }
@@ -208,6 +244,8 @@ mod tests {
         let [(first, listed, exchange), (stuck, _listed, _exchange)] = entered;
         let closer = first.closer.clone();
         drop(first);
+        // Neither is endless.
+        assert_eq!(open.end(Ending::Endless).await, 0);
         let leaving = async move {
             let reason = exchange.guard().is_cut().await;
             drop(listed);

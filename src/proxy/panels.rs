@@ -173,7 +173,7 @@ async fn ask(upstream: &Upstream, panel: &Panel, path: &str) -> Result<StatusCod
             break;
         }
     }
-    upstream.pool().give_back(trip, asking, ());
+    upstream.pool().give_back(trip, asking, (), |()| {});
     if status.is_server_error() {
         return Err(format!("it answered {status}"));
     }

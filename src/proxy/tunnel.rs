@@ -25,7 +25,6 @@ use super::websocket::{self, Frames, close_frame};
 use super::{ForwardError, Held, Outbound, Way, fault, request_head, response_head};
 use crate::clock::Clock;
 use crate::session::{CutReason, Exchange};
-use crate::shutdown::Shutdown;
 use crate::telemetry::End;
 use crate::wire::{Body, Response};
 
@@ -67,12 +66,12 @@ impl Way {
                 "it switched protocols without the proof",
             ));
         };
+        held.1.is_endless();
         let tunnel = Tunnel {
             exchange,
             teller: Teller::of(outbound, &self.panel),
             _held: held,
             clock: self.clock.clone(),
-            shutdown: self.tasks.clone(),
         };
         outbound.entry.goes_on();
         if !over_http2 {
@@ -154,7 +153,6 @@ struct Tunnel {
     teller: Teller,
     _held: Held,
     clock: Clock,
-    shutdown: Shutdown,
 }
 
 /// The way to the browser, and where in the stream of frames it stands.
@@ -187,7 +185,6 @@ impl Tunnel {
         let ended = tokio::select! {
             biased; // the end of the session wins over bytes that are ready at the same moment
             reason = self.exchange.guard().is_cut() => Err(reason),
-            () = self.shutdown.hurried() => Err(CutReason::GatewayEnds),
             end = until_both_end(
                 self.carry_up(from_browser, &mut to_panel),
                 to_browser.carry_down(from_panel, ahead),

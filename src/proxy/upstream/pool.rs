@@ -95,24 +95,22 @@ impl Pool {
 
     /// Puts the connection of an answer back, if it may serve again. A request that is still being sent,
     /// as the answer came before its end, is sent on, and keeps its exchange and what is `held` until it is
-    /// over or cut.
+    /// over or cut: `goes_on` says so.
     pub(in crate::proxy) fn give_back<P: Send + 'static>(
         &self,
         trip: Box<RoundTrip>,
         exchange: Exchange,
         held: P,
+        goes_on: impl FnOnce(&P),
     ) {
         match trip.end() {
             Afterwards::Free(connection) => self.put(connection),
             Afterwards::Closed => {}
             Afterwards::Sending(mut trip) => {
-                let tasks = self.tasks.clone();
+                goes_on(&held);
                 self.tasks.spawn(async move {
                     let sending = std::future::poll_fn(|cx| trip.poll_sent(cx));
-                    tokio::select! {
-                        _ = exchange.until_cut(sending) => {}
-                        () = tasks.hurried() => {}
-                    }
+                    let _ = exchange.until_cut(sending).await;
                     drop((trip, exchange, held));
                 });
             }
