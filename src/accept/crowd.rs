@@ -67,7 +67,7 @@ impl Place {
     /// Counts the connection as one of this client; `false` when it has too many already. An IPv6
     /// client is its /64, which is what one household or one server gets.
     pub(super) fn is_given_to(&mut self, client: IpAddr) -> bool {
-        let address = neighbourhood(client);
+        let address = network(client);
         let mut present = self.crowd.present();
         let count = present.by_address.entry(address).or_default();
         if *count >= self.crowd.most_per_address {
@@ -97,7 +97,8 @@ impl Drop for Place {
     }
 }
 
-fn neighbourhood(address: IpAddr) -> IpAddr {
+/// What one household or one server has: an IPv4 address, or a /64 of IPv6.
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         v4 => v4,

@@ -49,7 +49,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use clocks::Clocks;
 pub use connection::Connection;
-pub use crowd::Crowd;
+pub use crowd::{Crowd, network};
 pub use fault::HeadFault;
 pub use forwarded::{Forwarded, Scheme};
 pub use handed::Handed;

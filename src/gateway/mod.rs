@@ -13,6 +13,7 @@ mod front;
 mod health;
 mod inspection;
 mod led;
+mod load;
 mod redirect;
 mod refused_heads;
 mod reload;
@@ -32,6 +33,7 @@ use tokio::task::JoinError;
 use self::front::Front;
 pub use self::inspection::{Finding, Grade, inspect, inspect_files};
 use self::led::Led;
+use self::load::{Holder, Load};
 use self::refused_heads::RefusedHeads;
 use self::remarks::Remarks;
 pub use self::rooms::{Offline, move_store, offline, restore};
@@ -65,6 +67,7 @@ struct House {
     clock: Clock,
     sessions: Sessions,
     open: Open,
+    load: Load,
     tasks: Shutdown,
     /// Browsers are told to come over TLS alone.
     over_tls_alone: bool,
@@ -96,6 +99,8 @@ impl Handler for Door {
         let (mut parts, body) = request.into_parts();
         let house = &self.house;
         let entry = Entry::begin(&house.access, id, &house.clock, &parts);
+        let closer = body.closer().unwrap_or(connection.closer()).clone();
+        let holder = Holder::of(connection.forwarded(&parts.headers).client);
         // Nothing between these calls, and nothing large by value: every request carries the room for
         // each copy of the future.
         let answered = id
@@ -103,7 +108,12 @@ impl Handler for Door {
             .await;
         let panel = answered.panel.as_ref();
         let panel = panel.map(|(panel, answers)| (panel.name.as_str(), answers));
-        entry.answer(answered.verdict, panel, answered.response)
+        let is_of_panel = answered.response.extensions().get::<OfPanel>().is_some();
+        let response = entry.answer(answered.verdict, panel, answered.response);
+        match is_of_panel {
+            true => response,
+            false => house.load.answer(holder, response, &closer),
+        }
     }
 
     fn head_refused(&self, connection: &Connection, fault: HeadFault) {
@@ -160,7 +170,7 @@ impl Door {
                 }
                 let parts = std::mem::replace(parts, Request::new(()).into_parts().0);
                 // Rare and large: every request would carry the room for it.
-                let page = Box::pin(house.show_portal(visit, parts, body));
+                let page = Box::pin(house.show_portal(visit, client, parts, body));
                 Answered::of("portal", page.await)
             }
             Verdict::SignIn(why, target, visit) => {
@@ -275,14 +285,25 @@ impl House {
     }
 
     /// Pages run on the control runtime, and go on when the browser hangs up.
-    async fn show_portal(&self, visit: Visit, parts: Parts, body: Received) -> Response {
+    async fn show_portal(
+        &self,
+        visit: Visit,
+        client: ClientAddress,
+        parts: Parts,
+        body: Received,
+    ) -> Response {
         if let Some(session) = &visit.session {
             session.touch(self.clock.now());
         }
         let wants_page = wants_page(&parts);
         let portal = self.portal.clone();
-        let request = Request::from_parts(parts, Body::new(body));
-        let page = async move { portal.answer(visit, request).await };
+        let (weight, body) = self.load.request(Holder::of(client), &parts, body);
+        let request = Request::from_parts(parts, body);
+        let page = async move {
+            let answered = portal.answer(visit, request).await;
+            drop(weight);
+            answered
+        };
         let page = RequestId::current().of(page);
         let answered = self.tasks.spawn_on(page, &self.control).await;
         answered.unwrap_or_else(|fault| refuse(failed(&fault), wants_page))

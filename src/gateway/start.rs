@@ -17,6 +17,7 @@ use super::doors::{self, Doors, Entry};
 use super::ending::{self, Signals};
 use super::front::Front;
 use super::led::Led;
+use super::load::Load;
 use super::refused_heads::RefusedHeads;
 use super::reload::Reload;
 use super::remarks::Remarks;
@@ -240,7 +241,8 @@ impl House {
             metrics: rooms.metrics.clone(),
             clock: rooms.clock.clone(),
             sessions: rooms.sessions.clone(),
-            open: Open::default(),
+            open: Open::new(rooms.config.gateway.connections_per_address),
+            load: Load::default(),
             tasks: tasks.clone(),
             leaving: leaving.clone(),
         }
@@ -272,6 +274,12 @@ fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
         crowd.count()
     });
     watch_cluster(rooms);
+    let load = house.load.clone();
+    metrics.watch(
+        "own_bytes",
+        "What is held for pages and answers of the gateway's own, as it is weighed",
+        move || load.held(),
+    );
     let passwords = rooms.passwords.clone();
     metrics.watch(
         "password_queue",

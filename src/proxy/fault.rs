@@ -36,6 +36,9 @@ pub enum ForwardError {
     },
     #[error("panel {panel} has as many requests in progress as it may")]
     Full { panel: String },
+    /// A stranger's network has too many exchanges.
+    #[error("people who have not signed in have as many requests in progress as they may")]
+    Crowded,
     #[error("the client's body is longer than the {limit} bytes that the panel takes")]
     TooLarge { limit: u64 },
     #[error("the client sent nothing more of its request for {seconds} seconds")]
@@ -112,6 +115,12 @@ impl ForwardError {
                 let what = "has as many requests in progress as it may; try again in a moment";
                 unavailable("panel is busy", panel, what, 1)
             }
+            Self::Crowded => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
+                .detail(
+                    "people of your network who have not signed in, or all of them together, have as \
+                     many requests in progress as they may; try again in a moment",
+                )
+                .header(RETRY_AFTER, 1.into()),
             Self::TooLarge { limit } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
                 .detail(format!(
                     "what was sent is too large; this panel takes {limit} bytes at once"

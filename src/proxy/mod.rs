@@ -15,6 +15,7 @@ mod origin_head;
 mod panels;
 mod request_head;
 mod response_head;
+mod strangers;
 mod tunnel;
 mod upstream;
 mod websocket;
@@ -135,7 +136,16 @@ impl Proxy {
                 .map_err(ForwardError::Cut)?,
             None => Exchange::of_nobody(),
         };
+        let seat = match permit.session() {
+            Some(_) => None,
+            None => Some(
+                self.open
+                    .seat(permit.client())
+                    .ok_or(ForwardError::Crowded)?,
+            ),
+        };
         let admitted = Arc::new(Admitted {
+            _seat: seat,
             permit,
             begun,
             guard: exchange.guard().clone(),

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::strangers::{Seat, Strangers};
 use crate::cancel::Cancel;
 use crate::clock::Timestamp;
 use crate::gate::Permit;
+use crate::model::ClientAddress;
 use crate::session::{CutReason, Guard};
 
 /// How long a cut exchange may take to end in good form before what carries it is dropped: a client that
@@ -27,12 +29,18 @@ const LOOK: Duration = Duration::from_millis(20);
 const KEPT: usize = 1024;
 
 /// What is open at all workers. Cheap to clone; clones see the same.
-#[derive(Debug, Clone, Default)]
-pub struct Open(Arc<Mutex<Vec<OpenHere>>>);
+#[derive(Debug, Clone)]
+pub struct Open {
+    workers: Arc<Mutex<Vec<OpenHere>>>,
+    strangers: Strangers,
+}
 
 /// What is open at one worker.
-#[derive(Debug, Clone, Default)]
-pub struct OpenHere(Arc<Mutex<List>>);
+#[derive(Debug, Clone)]
+pub struct OpenHere {
+    list: Arc<Mutex<List>>,
+    strangers: Strangers,
+}
 
 #[derive(Debug, Default)]
 struct List {
@@ -51,6 +59,8 @@ pub(super) struct Admitted {
     pub(super) closer: Cancel,
     /// It would go on until somebody breaks it off.
     pub(super) is_endless: AtomicBool,
+    /// The place of a stranger.
+    pub(super) _seat: Option<Seat>,
 }
 
 /// An exchange in the list, until it is dropped.
@@ -71,10 +81,21 @@ pub enum Ending {
 }
 
 impl Open {
+    /// Nothing is open. Strangers of one network may have so many exchanges at a time.
+    pub fn new(of_strangers: usize) -> Self {
+        Self {
+            workers: Arc::default(),
+            strangers: Strangers::new(of_strangers),
+        }
+    }
+
     /// The list of one more worker.
     pub fn of_worker(&self) -> OpenHere {
-        let here = OpenHere::default();
-        lock(&self.0).push(here.clone());
+        let here = OpenHere {
+            list: Arc::default(),
+            strangers: self.strangers.clone(),
+        };
+        lock(&self.workers).push(here.clone());
         here
     }
 
@@ -98,7 +119,7 @@ impl Open {
     }
 
     async fn cut(&self, why: impl Fn(&Admitted) -> Option<CutReason>) -> usize {
-        let lists = lock(&self.0).clone();
+        let lists = lock(&self.workers).clone();
         let mut fallen = Vec::new();
         for admitted in lists.iter().flat_map(OpenHere::all) {
             if let Some(reason) = why(&admitted) {
@@ -119,6 +140,11 @@ impl Open {
 }
 
 impl OpenHere {
+    /// A place for an exchange of a stranger.
+    pub(super) fn seat(&self, client: ClientAddress) -> Option<Seat> {
+        self.strangers.enter(client)
+    }
+
     /// Lists an exchange that begins, and then judges it once more.
     ///
     /// # Errors
@@ -134,7 +160,7 @@ impl OpenHere {
     }
 
     fn list(&self, admitted: Arc<Admitted>) -> Listed {
-        let mut list = lock(&self.0);
+        let mut list = lock(&self.list);
         let free = list.free.pop();
         let place = free.unwrap_or(list.places.len());
         match list.places.get_mut(place) {
@@ -150,7 +176,7 @@ impl OpenHere {
     }
 
     fn all(&self) -> Vec<Arc<Admitted>> {
-        lock(&self.0).places.iter().flatten().cloned().collect()
+        lock(&self.list).places.iter().flatten().cloned().collect()
     }
 }
 
@@ -163,7 +189,7 @@ impl Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut list = lock(&self.here.0);
+        let mut list = lock(&self.here.list);
         let left = list.places.get_mut(self.place).and_then(Option::take);
         list.free.push(self.place);
         if list.free.len() == list.places.len() && list.free.len() > KEPT {
@@ -181,8 +207,6 @@ fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
     use crate::clock::Clock;
     use crate::config::{Config, ExternalUrl, SessionLimits};
@@ -212,13 +236,14 @@ mod tests {
             guard: exchange.guard().clone(),
             closer: Cancel::new(),
             is_endless: AtomicBool::new(false),
+            _seat: None,
         };
         (Arc::new(admitted), exchange)
     }
 
     #[tokio::test]
     async fn whoever_begins_is_listed_before_it_asks_for_the_rules() {
-        let open = Open::default();
+        let open = Open::new(10);
         let here = open.of_worker();
         let (admitted, exchange) = admitted();
         // At this moment the rules change: either they see it, or it sees them.
@@ -233,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_is_cut_and_what_stays_then_is_dropped() {
-        let open = Open::default();
+        let open = Open::new(10);
         let workers = [open.of_worker(), open.of_worker()];
         let entered = workers.each_ref().map(|here| {
             let (admitted, exchange) = admitted();
@@ -260,7 +285,7 @@ mod tests {
 
     #[test]
     fn places_are_used_again() {
-        let here = OpenHere::default();
+        let here = Open::new(10).of_worker();
         for _ in 0..3 {
             let (one, another) = (admitted().0, admitted().0);
             let one = here.list(one);
@@ -269,6 +294,6 @@ mod tests {
             assert_eq!(here.all().len(), 1);
             drop(another);
         }
-        assert_eq!(lock(&here.0).places.len(), 2);
+        assert_eq!(lock(&here.list).places.len(), 2);
     }
 }

@@ -1,9 +1,11 @@
 //! Small bodies that are read whole: forms and calls, within a size and a time.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
@@ -13,11 +15,16 @@ use super::{Body, Problem};
 /// drain, for as long as somebody likes.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The gateway holds too much of what is not whole, and this was waited for longest.
+#[derive(Debug, thiserror::Error)]
+#[error("too much that is not whole was held, and this was waited for longest")]
+pub struct Crowded;
+
 /// The whole body of a request.
 ///
 /// # Errors
 /// 413 above `most` bytes, 408 for one that does not arrive in fifteen seconds, 400 for one that
-/// breaks off.
+/// breaks off, 503 for one that there was no room for any longer.
 pub async fn whole(body: Body, most: usize) -> Result<Bytes, Problem> {
     match timeout(PATIENCE, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -25,6 +32,7 @@ pub async fn whole(body: Body, most: usize) -> Result<Bytes, Problem> {
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
                 .detail(format!("a body has at most {} KiB here", most / 1024)))
         }
+        Ok(Err(fault)) if is_crowded(&*fault) => Err(crowded()),
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "broken off")
             .detail("the body ended before it was complete")),
         Err(_) => Err(
@@ -34,6 +42,26 @@ pub async fn whole(body: Body, most: usize) -> Result<Bytes, Problem> {
             )),
         ),
     }
+}
+
+fn is_crowded(fault: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(fault);
+    while let Some(fault) = cause {
+        if fault.is::<Crowded>() {
+            return true;
+        }
+        cause = fault.source();
+    }
+    false
+}
+
+fn crowded() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
+        .detail(
+            "so much that is not whole is being sent from your network, or from all together, that what \
+             had been waited for longest was let go, and this was; nothing was done, so send it again",
+        )
+        .header(RETRY_AFTER, 1.into())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod reload;
 mod risks;
 mod rotation;
 mod secret_files;
+mod strangers;
 mod the_command_line;
 mod the_end;
 mod the_live_check;
