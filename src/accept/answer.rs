@@ -47,7 +47,12 @@ pub(super) async fn answer<H: Handler>(
     let mut response = match connection.head_fault() {
         Some(fault) => {
             handler.head_refused(&connection, fault);
-            last(refused(fault), version)
+            let asked = Some(request).filter(|_| fault == HeadFault::NotTls);
+            let answer = asked.and_then(|request| handler.without_tls(&request.into_parts().0));
+            last(
+                in_the_clear(answer.unwrap_or_else(|| refused(fault)), fault),
+                version,
+            )
         }
         None => match (Caught {
             handling: handler.handle(Arc::clone(&connection), request),
@@ -104,9 +109,12 @@ fn refused(fault: HeadFault) -> Response {
         StatusCode::NOT_IMPLEMENTED => "method not implemented",
         _ => "malformed request",
     };
-    let mut response = Problem::new(fault.status(), title)
+    Problem::new(fault.status(), title)
         .detail(fault.to_string())
-        .into_response();
+        .into_response()
+}
+
+fn in_the_clear(mut response: Response, fault: HeadFault) -> Response {
     if fault == HeadFault::NotTls {
         response.extensions_mut().insert(InTheClear);
     }

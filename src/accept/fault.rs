@@ -79,6 +79,9 @@ pub enum HeadFault {
     /// Plain HTTP on the port that speaks HTTPS.
     #[error("this port speaks HTTPS: use an address that begins with https://")]
     NotTls,
+    /// TLS on a port that speaks plain HTTP.
+    #[error("this port speaks plain HTTP, and TLS was spoken to it")]
+    Tls,
 }
 
 impl HeadFault {
@@ -109,6 +112,7 @@ impl HeadFault {
             Self::LengthInvalid => "length-invalid",
             Self::Encoding => "encoding",
             Self::NotTls => "plain-http",
+            Self::Tls => "tls",
         }
     }
 

@@ -147,14 +147,20 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
             let Phase::Head(reader) = &mut self.phase else {
                 return Poll::Ready(Ok(()));
             };
-            match reader.read(&self.stash) {
+            let read = match self.stash.as_slice() {
+                // The record of a handshake (RFC 8446 §5.1), in which there may be no line at all.
+                [22, 3, ..] if self.passed == 0 => Err(HeadFault::Tls),
+                bytes => reader.read(bytes),
+            };
+            match read {
                 Ok(Some(head)) => {
                     self.pass(head);
                     return Poll::Ready(Ok(()));
                 }
                 Ok(None) => {}
                 Err(fault) => {
-                    self.refuse(fault);
+                    // Where nothing can be right, what else is wrong is of no use.
+                    self.refuse(self.refusing.unwrap_or(fault));
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -224,7 +230,8 @@ impl<S: AsyncRead + Unpin> HeadCheck<S> {
 
     fn pass(&mut self, head: Head) {
         if let Some(fault) = self.refusing {
-            return self.refuse(fault);
+            // It is what it seems to be, and is answered as what it asks for; nothing follows it.
+            self.connection.refuse(fault);
         }
         self.rest();
         self.passed += 1;

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
+use http::request::Parts;
 use rustls::ServerConfig;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -88,6 +89,11 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Learns that a request head was refused before it became a request. Its answer is sent by this
     /// room.
     fn head_refused(&self, _connection: &Connection, _fault: HeadFault) {}
+
+    /// The answer to a request that came in the clear where TLS is spoken; `None` for a plain document.
+    fn without_tls(&self, _parts: &Parts) -> Option<Response> {
+        None
+    }
 
     /// Whether browsers are told to come to this host over TLS alone.
     fn is_over_tls_alone(&self) -> bool {

@@ -120,6 +120,10 @@ impl Handler for Door {
         self.house.heads.tell(connection.sender(), fault);
     }
 
+    fn without_tls(&self, parts: &Parts) -> Option<Response> {
+        Some(self.house.front.load().redirect.says_https(parts))
+    }
+
     fn is_over_tls_alone(&self) -> bool {
         self.house.over_tls_alone
     }

@@ -17,6 +17,7 @@ use super::{House, arrival, refuse, wants_page};
 use crate::accept::{Connection, Handler, HeadFault, Received, Scheme};
 use crate::config::{ExternalUrl, Gateway, Panel, PanelHost};
 use crate::gate::Host;
+use crate::portal;
 use crate::wire::own_answer::InTheClear;
 use crate::wire::{Body, Problem, Response, cookie};
 
@@ -77,6 +78,34 @@ impl Redirect {
             }
             refuse(self.refusal(parts), wants_page(parts))
         })
+    }
+
+    /// What is said where TLS is spoken, and nothing can be led on by itself: the browser has the right
+    /// port, and only `http://` is wrong.
+    pub(super) fn says_https(&self, parts: &Parts) -> Response {
+        let origin = self.origin(parts);
+        let mut problem = Problem::new(StatusCode::BAD_REQUEST, "https is needed here");
+        problem = match is_opened(parts) {
+            true => problem.detail(format!(
+                "this port speaks HTTPS, and the address began with http://; use {origin}"
+            )),
+            false => problem.detail(format!(
+                "this port speaks HTTPS, and this came over plain HTTP, where everybody on the way can \
+                 read it; nothing was done: send it to {origin}, and change any password or token that \
+                 was in it"
+            )),
+        };
+        // Back to what was opened, where a person can go by a link.
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let is_page = is_opened(parts) && path.starts_with('/');
+        let mut problem = problem.field("https", origin.clone());
+        if is_page {
+            problem = problem.field("address", format!("{origin}{path}"));
+        }
+        match wants_page(parts) {
+            true => portal::error_page_alone(&problem),
+            false => problem.into_response(),
+        }
     }
 
     fn refusal(&self, parts: &Parts) -> Problem {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
@@ -27,6 +27,22 @@ pub(super) fn style_path() -> &'static str {
 /// Where the icon is.
 pub(super) fn icon_path() -> &'static str {
     &ICON.path
+}
+
+/// The style sheet, for a page that holds it.
+pub(super) fn style() -> &'static str {
+    STYLE.content
+}
+
+/// The style sheet as a policy names it (CSP 3, section 6.7.3.3).
+pub(super) fn style_hash() -> String {
+    let hash = STANDARD.encode(digest(&SHA256, style().as_bytes()));
+    format!("sha256-{hash}")
+}
+
+/// The icon as an address of its own.
+pub(super) fn icon_inside() -> &'static str {
+    &ICON_INSIDE
 }
 
 /// The file at a path, if there is one.
@@ -78,6 +94,11 @@ static ICON: LazyLock<Asset> = LazyLock::new(|| {
         ("image/svg+xml", "image"),
         include_str!("assets/icon.svg"),
     )
+});
+
+static ICON_INSIDE: LazyLock<String> = LazyLock::new(|| {
+    let icon = STANDARD.encode(ICON.content);
+    format!("data:image/svg+xml;base64,{icon}")
 });
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use tower_service::Service;
 
 use self::csrf::FormKey;
 use self::refusal::Refusal;
-pub use self::refusal::{error_page, out_of_frame};
+pub use self::refusal::{error_page, error_page_alone, out_of_frame};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Live;

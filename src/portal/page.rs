@@ -8,7 +8,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::assets;
 use super::view::hidden_csrf;
@@ -32,6 +32,17 @@ pub(super) struct Account<'a> {
 
 /// The whole document.
 pub(super) fn frame(page: &Page<'_>) -> Markup {
+    let style = html! { link rel="stylesheet" href=(assets::style_path()); };
+    framed(page, &style, assets::icon_path())
+}
+
+/// The same with style sheet and icon inside, for where nothing else can be loaded.
+pub(super) fn frame_alone(page: &Page<'_>) -> Markup {
+    let style = html! { style { (PreEscaped(assets::style())) } };
+    framed(page, &style, assets::icon_inside())
+}
+
+fn framed(page: &Page<'_>, style: &Markup, icon: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -41,22 +52,22 @@ pub(super) fn frame(page: &Page<'_>) -> Markup {
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
                 title { (page.title) " · Portcullis" }
-                link rel="icon" type="image/svg+xml" href=(assets::icon_path());
-                link rel="stylesheet" href=(assets::style_path());
+                link rel="icon" type="image/svg+xml" href=(icon);
+                (style)
             }
             body class=(if page.account.is_some() { "wide" } else { "narrow" }) {
-                (bar(page.account.as_ref()))
+                (bar(page.account.as_ref(), icon))
                 main { (page.content) }
             }
         }
     }
 }
 
-fn bar(account: Option<&Account<'_>>) -> Markup {
+fn bar(account: Option<&Account<'_>>, icon: &str) -> Markup {
     html! {
         header class="bar" {
             span class="brand" {
-                img src=(assets::icon_path()) alt="" width="28" height="28";
+                img src=(icon) alt="" width="28" height="28";
                 "Portcullis"
             }
             @if let Some(account) = account {
@@ -93,6 +104,22 @@ pub(super) fn answer(status: StatusCode, document: Markup) -> Response {
     // the token of a set-up link in the address that one came from.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     guard(headers);
+    response
+}
+
+/// A page of [`frame_alone`] as an answer.
+pub(super) fn answer_alone(status: StatusCode, document: Markup) -> Response {
+    let mut response = answer(status, document);
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; img-src data:; form-action 'none'; \
+         frame-ancestors 'none'; base-uri 'none'",
+        assets::style_hash()
+    );
+    // A hash is text.
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 

@@ -87,6 +87,12 @@ pub fn error_page(problem: &Problem) -> Response {
     )
 }
 
+/// The page for a problem that a browser is told of where it can load nothing else.
+pub fn error_page_alone(problem: &Problem) -> Response {
+    let page = view::problem::problem_alone(problem);
+    with_headers(problem, page::answer_alone(problem.status(), page))
+}
+
 /// The small page that leads out of a frame to the login page at `login`. Pages of the same origin alone
 /// may show it.
 pub fn out_of_frame(login: &str) -> Response {

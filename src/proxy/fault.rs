@@ -115,12 +115,7 @@ impl ForwardError {
                 let what = "has as many requests in progress as it may; try again in a moment";
                 unavailable("panel is busy", panel, what, 1)
             }
-            Self::Crowded => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
-                .detail(
-                    "people of your network who have not signed in, or all of them together, have as \
-                     many requests in progress as they may; try again in a moment",
-                )
-                .header(RETRY_AFTER, 1.into()),
+            Self::Crowded => crowded(),
             Self::TooLarge { limit } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too large")
                 .detail(format!(
                     "what was sent is too large; this panel takes {limit} bytes at once"
@@ -147,6 +142,15 @@ fn of_cut(reason: CutReason) -> Option<Problem> {
         CutReason::PanelMoved => Some(panel_moved()),
         CutReason::GatewayEnds => Some(gateway_ends()),
     }
+}
+
+fn crowded() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many at once")
+        .detail(
+            "people of your network who have not signed in, or all of them together, have as many \
+             requests in progress as they may; try again in a moment",
+        )
+        .header(RETRY_AFTER, 1.into())
 }
 
 /// The panel is to be asked where it is now.

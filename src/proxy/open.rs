@@ -225,7 +225,7 @@ mod tests {
         let gate = Gate::new(external, config.panels.clone(), sessions);
         let request = http::Request::get("/").header("host", "a.example");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let client = ClientAddress::Known(IpAddr::from([192, 0, 2, 1]));
+        let client = ClientAddress::Known([192, 0, 2, 1].into());
         let Verdict::Pass(permit) = gate.decide(&parts, client, clock.now(), Asked::Nothing) else {
             panic!("it is open to anyone");
         };

@@ -15,6 +15,7 @@ mod support;
 mod arena;
 mod ask;
 mod attack;
+mod bad_targets;
 mod behind_proxies;
 mod class_a;
 mod class_b;

@@ -13,6 +13,7 @@ async fn what_is_refused_is_said_in_a_sentence() {
     a_form_that_is_not_for_operators(&otto, &demo).await;
     a_page_that_is_not_there(&otto, &demo).await;
     a_host_that_is_not_the_gateways(&otto, &demo).await;
+    an_address_without_https(&otto, &demo).await;
     a_wrong_current_password(&otto, &demo).await;
     a_wrong_password_and_a_wrong_code(&mut otto, &demo).await;
 }
@@ -57,6 +58,16 @@ async fn a_host_that_is_not_the_gateways(otto: &User, demo: &Demo) {
     browser.is_at("/").await;
     let url = browser.driver.get("/url").await;
     assert_eq!(url, format!("https://localhost:{port}/"));
+}
+
+async fn an_address_without_https(otto: &User, demo: &Demo) {
+    let browser = &otto.browser;
+    let address = demo.url("/users/?page=2").replacen("https:", "http:", 1);
+    browser.go(&address).await;
+    assert_eq!(browser.text("h1").await, "Https is needed here");
+    album::keep(browser, "8-plain-http").await;
+    browser.press("Open it with https").await;
+    browser.is_at("/users/?page=2").await;
 }
 
 async fn a_wrong_current_password(otto: &User, demo: &Demo) {

@@ -24,6 +24,7 @@ mod no_secret_is_told;
 mod open;
 mod own_answers;
 mod panels;
+mod plain_http;
 mod race;
 mod reload;
 mod risks;

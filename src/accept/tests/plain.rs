@@ -141,7 +141,7 @@ async fn a_refused_head_is_answered_with_a_sentence() {
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505", "speaks HTTP/1.1"),
         ("HTTP/0.9\r\n", "400", "request line"),
         (&long, "431", "larger than 64 KiB"),
-        ("\x16\x03\x01\x02\x00\x01\x00\r\n", "400", "request line"),
+        ("\x16\x03\x01\x02\x00\x01\x00", "400", "TLS was spoken"),
     ];
     for (text, status, sentence) in cases {
         let answer = server.exchange(text).await;

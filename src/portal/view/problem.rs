@@ -3,14 +3,24 @@
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::super::page::{Page, frame};
+use super::super::page::{Page, frame, frame_alone};
 use super::{capital, sentence};
 use crate::wire::Problem;
 
 pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
     let title = capital(problem.title());
-    frame(&Page {
-        title: &title,
+    frame(&page(problem, &title))
+}
+
+/// The same for where nothing else can be loaded.
+pub(in crate::portal) fn problem_alone(problem: &Problem) -> Markup {
+    let title = capital(problem.title());
+    frame_alone(&page(problem, &title))
+}
+
+fn page<'a>(problem: &Problem, title: &'a str) -> Page<'a> {
+    Page {
+        title,
         account: None,
         content: html! {
             p class="status" { (problem.status().as_u16()) }
@@ -26,7 +36,7 @@ pub(in crate::portal) fn problem(problem: &Problem) -> Markup {
             }
             p class="act" { (ways_on(problem)) }
         },
-    })
+    }
 }
 
 /// What a frame shows in place of a page that needs a sign-in: nobody signs in within a frame, where
@@ -53,6 +63,9 @@ fn ways_on(problem: &Problem) -> Markup {
             a class="button" href={ (gateway) "/" } { "To the gateway" }
             a class="button quiet" href={ (gateway) "/.portcullis/account" } { "Your account" }
         };
+    }
+    if let Some(address) = problem.text_of("address") {
+        return html! { a class="button" href=(address) { "Open it with https" } };
     }
     if let Some(origin) = problem.text_of("https") {
         return html! { a class="button" href={ (origin) "/" } { "Open " (origin) } };
