@@ -4,14 +4,14 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Handed;
 use super::spread::Spread;
-use rustix::fs::Mode;
+use rustix::fs::{Access, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
@@ -25,7 +25,9 @@ pub enum ListenError {
     #[error("cannot listen on {0}: another process listens there already (`ss -ltnp` shows which)")]
     Taken(SocketAddr),
     /// A port below 1024 without the right to it.
-    #[error("cannot listen on {0}: ports below 1024 need the capability CAP_NET_BIND_SERVICE")]
+    #[error(
+        "cannot listen on {0}: ports below 1024 need the capability CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit of systemd), or a listener that systemd hands over"
+    )]
     Forbidden(SocketAddr),
     /// Not an address of this machine.
     #[error("cannot listen on {0}: this machine has no such address")]
@@ -44,6 +46,21 @@ pub enum ListenError {
     /// There is a file that is no socket.
     #[error("cannot listen on {0}: there is a file of this name that is not a socket")]
     NotASocket(PathBuf),
+    /// The folder of a UNIX socket is missing.
+    #[error("cannot listen on {}: there is no folder {}; make it for the gateway's user", .0.display(), folder_of(.0).display())]
+    NoFolder(PathBuf),
+    /// Nothing may be made in the folder of a UNIX socket.
+    #[error(
+        "cannot listen on {}: this user may not make or remove files in {}{}; give the folder to the gateway's user, or name another",
+        .0.display(), folder_of(.0).display(), whose(folder_of(.0))
+    )]
+    ClosedFolder(PathBuf),
+    /// A socket of another user, which this one can't try.
+    #[error(
+        "cannot listen on {}: there is a socket{} that this user may not try; if no gateway runs there, remove it",
+        .0.display(), whose(.0)
+    )]
+    OfAnother(PathBuf),
     /// Any other reason at a UNIX socket.
     #[error("cannot listen on {path}: {source}")]
     Socket {
@@ -214,11 +231,51 @@ fn bind_unix_with(
     if let Some(listener) = handed.take_unix(path) {
         return Ok(listener);
     }
-    clear_stale(path)?;
-    listening_unix(path, mode).map_err(|source| ListenError::Socket {
-        path: path.to_owned(),
-        source,
-    })
+    if is_stale(path)? {
+        fs::remove_file(path).map_err(|source| explain_unix(path, source))?;
+    }
+    listening_unix(path, mode).map_err(|source| explain_unix(path, source))
+}
+
+/// Whether a UNIX socket can be listened on now. Nothing is made or removed.
+///
+/// # Errors
+/// As [`bind_unix`].
+pub fn can_bind_unix(path: &Path) -> Result<(), ListenError> {
+    is_stale(path)?;
+    SocketAddrUnix::new(path).map_err(|fault| explain_unix(path, fault.into()))?;
+    let folder = folder_of(path);
+    let found = fs::metadata(folder).map_err(|source| explain_unix(path, source))?;
+    if !found.is_dir() {
+        return Err(explain_unix(path, Errno::NOTDIR.into()));
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|fault| explain_unix(path, fault.into()))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    }
+}
+
+/// Whose it is, for a sentence.
+fn whose(path: &Path) -> String {
+    let owner = fs::symlink_metadata(path).map(|found| found.uid());
+    owner.map_or_else(|_| String::new(), |uid| format!(" of user {uid}"))
+}
+
+fn explain_unix(path: &Path, source: io::Error) -> ListenError {
+    match source.kind() {
+        io::ErrorKind::NotFound => ListenError::NoFolder(path.to_owned()),
+        io::ErrorKind::PermissionDenied => ListenError::ClosedFolder(path.to_owned()),
+        _ => ListenError::Socket {
+            path: path.to_owned(),
+            source,
+        },
+    }
 }
 
 fn listening_unix(path: &Path, mode: Mode) -> io::Result<UnixListener> {
@@ -232,24 +289,22 @@ fn listening_unix(path: &Path, mode: Mode) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-fn clear_stale(path: &Path) -> Result<(), ListenError> {
-    let failed = |source| ListenError::Socket {
-        path: path.to_owned(),
-        source,
-    };
+/// Whether there is a socket that nobody listens on any more, which is to be removed.
+fn is_stale(path: &Path) -> Result<bool, ListenError> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(explain_unix(path, error)),
         Ok(found) if !found.file_type().is_socket() => {
             return Err(ListenError::NotASocket(path.to_owned()));
         }
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(ListenError::OfAnother(path.to_owned()))
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(explain_unix(path, error)),
         Ok(_) => Err(ListenError::Live(path.to_owned())),
     }
 }
@@ -303,6 +358,39 @@ mod tests {
         ));
         drop(first);
         bind_unix(&path, &mut Handed::default()).unwrap();
+    }
+
+    #[test]
+    fn whether_a_socket_can_be_had_is_told_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        can_bind_unix(&path).unwrap();
+        assert!(!path.exists());
+        let missing = folder.path().join("none/a.sock");
+        let told = can_bind_unix(&missing).unwrap_err().to_string();
+        assert!(
+            told.contains("there is no folder") && told.contains("/none;"),
+            "{told}"
+        );
+        let told = bind_unix(&missing, &mut Handed::default()).unwrap_err();
+        assert!(matches!(told, ListenError::NoFolder(_)), "{told}");
+        // Longer than an address of a UNIX socket may be.
+        let long = folder.path().join("x".repeat(200));
+        assert!(can_bind_unix(&long).is_err());
+
+        let live = UnixListener::bind(&path).unwrap();
+        assert!(matches!(can_bind_unix(&path), Err(ListenError::Live(_))));
+        drop(live);
+        can_bind_unix(&path).unwrap();
+        assert!(path.exists(), "a stale one stays where it is");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(
+            can_bind_unix(&path),
+            Err(ListenError::NotASocket(_))
+        ));
+        let below = path.join("a.sock");
+        assert!(can_bind_unix(&below).is_err());
     }
 
     #[test]

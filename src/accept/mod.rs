@@ -55,7 +55,9 @@ pub use fault::HeadFault;
 pub use forwarded::{Forwarded, Scheme};
 pub use handed::Handed;
 pub use lease::Lease;
-pub use listen::{ListenError, Listener, bind, bind_unix, bind_unix_for_group, can_bind};
+pub use listen::{
+    ListenError, Listener, bind, bind_unix, bind_unix_for_group, can_bind, can_bind_unix,
+};
 pub use received::Received;
 pub use withdrawn::withdrawn;
 

@@ -6,11 +6,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::failure::{Done, Failure};
+use super::failure::{Done, Failure, place};
 use super::output;
 use super::settings::Settings;
 use super::{Form, waiting_for};
-use crate::config::{Config, Fault, Faults, Place, Risk};
+use crate::config::{Config, Faults, Place};
 use crate::gateway::{self, Finding, Grade};
 use crate::store;
 
@@ -163,14 +163,4 @@ fn grade(grade: Grade) -> &'static str {
         Grade::Warning => "warning",
         Grade::Failed => "failed",
     }
-}
-
-fn place(fault: &Fault) -> Value {
-    json!({
-        "file": fault.file.display().to_string(),
-        "line": fault.place.map(|(line, _)| line),
-        "column": fault.place.map(|(_, column)| column),
-        "message": &fault.message,
-        "risk": fault.risk.map(Risk::as_str),
-    })
 }

@@ -1,6 +1,7 @@
 //! Calls of the management API: at the socket of the gateway that runs, else in this process.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use rustix::fs::Access;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::failure::{Done, Failure};
+use super::failure::{Answered, Done, Failure};
 use crate::config::Config;
 use crate::gateway::{self, GatewayError, Offline};
 use crate::management::Door;
@@ -164,12 +166,33 @@ fn not_opened(fault: GatewayError, socket: &Path) -> Failure {
 }
 
 fn closed_socket(socket: &Path, fault: &std::io::Error) -> Failure {
-    let socket = socket.display();
+    let folder = socket.parent().unwrap_or(Path::new("."));
+    let owner = |path: &Path| {
+        let uid = path.symlink_metadata().map(|found| found.uid());
+        uid.map_or_else(
+            |_| String::new(),
+            |uid| format!(", which belongs to user {uid}"),
+        )
+    };
+    // Without the right to search the folder nothing can be said of what is in it.
+    let is_hidden = rustix::fs::access(folder, Access::EXEC_OK).is_err();
     match fault.kind() {
-        ErrorKind::PermissionDenied => Failure::refused(format!(
-            "{socket} belongs to another user; run this as the user of the gateway, or as root"
+        ErrorKind::PermissionDenied if is_hidden => Failure::refused(format!(
+            "this user may not look into the folder {}{}, where the state of the gateway is; run this as \
+             that user, for example with sudo -u, or as root",
+            folder.display(),
+            owner(folder),
         )),
-        _ => Failure::refused(format!("can't reach the gateway at {socket}: {fault}")),
+        ErrorKind::PermissionDenied => Failure::refused(format!(
+            "this user may not speak to the gateway at {}{}; run this as that user, for example with \
+             sudo -u, or as root",
+            socket.display(),
+            owner(socket),
+        )),
+        _ => Failure::refused(format!(
+            "can't reach the gateway at {}: {fault}",
+            socket.display()
+        )),
     }
 }
 
@@ -218,7 +241,8 @@ fn refusal(status: StatusCode, document: &Value) -> Failure {
     if let Some(reference) = text("reference") {
         words.push_str(&format!(" (reference {reference})"));
     }
-    Failure::refused(words)
+    let problem = document.clone();
+    Failure::Refused(Answered { words, problem }.into())
 }
 
 const TRIES: u32 = 50;

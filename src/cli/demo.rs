@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::failure::{Done, Failure};
+use super::settings::Settings;
 use super::{legacy_panel, output, serve};
+use crate::accept;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 
@@ -34,9 +36,20 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    pub(super) fn run(mut self) -> Done {
-        self.listen = with_a_port(self.listen)?;
-        self.management_listen = with_a_port(self.management_listen)?;
+    pub(super) fn run(mut self, settings: &Settings) -> Done {
+        if let Some(named) = settings.named() {
+            return Err(Failure::usage(format!(
+                "the demo writes a configuration of its own, into the folder of --data-dir, and does not \
+                 read {}; leave --config out, or run portcullis serve --config {}",
+                named.display(),
+                for_the_shell(&named.to_string_lossy()),
+            )));
+        }
+        self.listen = with_a_port("--listen", self.listen)?;
+        self.management_listen = with_a_port("--management-listen", self.management_listen)?;
+        // Commands may be run in another folder.
+        self.data_dir = std::path::absolute(&self.data_dir)
+            .with_context(|| format!("--data-dir {}", self.data_dir.display()))?;
         self.make_folder()?;
         let panel = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .context("can't find a port for the legacy panel")?;
@@ -198,8 +211,15 @@ pub(super) fn for_the_shell(word: &str) -> String {
 }
 
 /// The external URL has to name the port, so that a free one is found before the gateway starts.
-fn with_a_port(address: SocketAddr) -> Done<SocketAddr> {
+/// One that is taken is said with the way out, before anything is made.
+fn with_a_port(option: &str, address: SocketAddr) -> Done<SocketAddr> {
     if address.port() != 0 {
+        accept::can_bind(address).map_err(|fault| {
+            let free = SocketAddr::new(address.ip(), 0);
+            Failure::refused(format!(
+                "{fault}; for a free port: portcullis demo {option} {free}"
+            ))
+        })?;
         return Ok(address);
     }
     let found = TcpListener::bind(address)

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::config::Faults;
+use serde_json::{Value, json};
+
+use crate::config::{Fault, Faults, Risk};
 
 /// A command that failed.
 #[derive(Debug)]
@@ -17,6 +19,26 @@ pub(super) enum Failure {
     Unread,
 }
 
+/// The gateway has answered with a problem document.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(super) struct Answered {
+    /// For a person.
+    pub(super) words: String,
+    pub(super) problem: Value,
+}
+
+/// A fault of the configuration, or a warning, for programs.
+pub(super) fn place(fault: &Fault) -> Value {
+    json!({
+        "file": fault.file.display().to_string(),
+        "line": fault.place.map(|(line, _)| line),
+        "column": fault.place.map(|(_, column)| column),
+        "message": &fault.message,
+        "risk": fault.risk.map(Risk::as_str),
+    })
+}
+
 /// What a command comes to.
 pub(super) type Done<T = ()> = Result<T, Failure>;
 
@@ -27,6 +49,25 @@ impl Failure {
 
     pub(super) fn refused(message: impl fmt::Display) -> Self {
         Self::Refused(anyhow::anyhow!("{message}"))
+    }
+
+    /// The same for programs, in one line: `error`, `exit_code`, and where they are known `faults` of the
+    /// configuration with their places, or the `problem` that the gateway answered with.
+    pub(super) fn as_document(&self) -> Value {
+        let mut document = json!({ "error": self.to_string(), "exit_code": self.code() });
+        let (Self::Usage(cause) | Self::Refused(cause)) = self else {
+            return document;
+        };
+        let Some(members) = document.as_object_mut() else {
+            return document;
+        };
+        if let Some(faults) = cause.downcast_ref::<Faults>() {
+            members.insert("faults".to_owned(), faults.iter().map(place).collect());
+        }
+        if let Some(Answered { problem, .. }) = cause.downcast_ref() {
+            members.insert("problem".to_owned(), problem.clone());
+        }
+        document
     }
 
     /// As the shell sees it.

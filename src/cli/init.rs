@@ -148,7 +148,7 @@ impl Init {
         output::aside(&format!(
             "{file} is written; the keys are in {data_dir}.\n{certificate}\nThen start it:\n\n  \
              portcullis serve --config {quoted}\n\nand let {admin}, the first administrator, open this \
-             link, which works once, within a day:\n",
+             link, which works once, within a day (portcullis user link {admin} makes another):\n",
             file = file.display(),
             data_dir = config.gateway.data_dir.display(),
             quoted = for_the_shell(&file.to_string_lossy()),
@@ -177,7 +177,8 @@ fn stands(file: &Path) -> Failure {
         Err(_) => told.push_str(" It has faults, which portcullis check names."),
     }
     told.push_str(
-        "\nFor another administrator: portcullis user add NAME --role administrator. For another \
+        "\nFor a new link, where the first has expired: portcullis user link NAME. For another \
+         administrator: portcullis user add NAME --role administrator. For another \
          gateway: --config FILE and --data-dir DIR.",
     );
     Failure::refused(told)

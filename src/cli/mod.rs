@@ -23,12 +23,13 @@ mod store;
 mod token;
 mod user;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use self::failure::Done;
+use self::failure::{Done, Failure};
 use self::settings::Settings;
 
 /// A session gateway for admin panels that you can't change.
@@ -131,31 +132,55 @@ enum Command {
 /// In which form data is printed.
 #[derive(Debug, Clone, Copy, Args)]
 struct Form {
-    /// Print JSON, for programs
+    /// Print JSON, for programs: the data, and on the standard error what went wrong
     #[arg(long)]
     json: bool,
 }
 
 /// Reads the arguments of the process, does what they say, and says how it went.
 pub fn main() -> ExitCode {
-    let arguments = Portcullis::parse();
-    match arguments.command.run(&arguments.settings) {
+    let asked: Vec<_> = std::env::args_os().collect();
+    let for_programs = asks_for_json(&asked);
+    let done = match Portcullis::try_parse_from(&asked) {
+        Ok(arguments) => arguments.command.run(&arguments.settings),
+        // Help and version are no faults, and go to the standard output.
+        Err(fault) if for_programs && fault.use_stderr() => {
+            Err(Failure::usage(fault.render().to_string().trim()))
+        }
+        Err(fault) => fault.exit(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let words = failure.to_string();
-            if !words.is_empty() {
-                let lines: Vec<_> = words.lines().map(output::tame).collect();
-                output::aside(&lines.join("\n"));
-            }
+            tell(&failure, for_programs);
             ExitCode::from(failure.code())
         }
     }
 }
 
+/// Whether errors are to be data, too: also those of arguments that can't be read.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let options = arguments.iter().take_while(|word| *word != "--");
+    options.into_iter().any(|word| word == "--json")
+}
+
+fn tell(failure: &Failure, for_programs: bool) {
+    let words = failure.to_string();
+    if words.is_empty() {
+        return;
+    }
+    if for_programs {
+        output::aside(&failure.as_document().to_string());
+        return;
+    }
+    let lines: Vec<_> = words.lines().map(output::tame).collect();
+    output::aside(&lines.join("\n"));
+}
+
 impl Command {
     fn run(self, settings: &Settings) -> Done {
         match self {
-            Self::Demo(demo) => demo.run(),
+            Self::Demo(demo) => demo.run(settings),
             Self::Init(init) => waiting_for(init.run(settings)),
             Self::Backup(backup) => waiting_for(backup.run(settings)),
             Self::Restore(restore) => waiting_for(restore.run(settings)),

@@ -14,7 +14,8 @@ pub(super) fn from_stdin() -> Done<Secret<String>> {
 }
 
 /// Asks for a password twice, where somebody is there to be asked.
-pub(super) fn prompted(name: &str) -> Done<Secret<String>> {
+/// One of less than `least` characters is refused before it has to be typed again.
+pub(super) fn prompted(name: &str, least: usize) -> Done<Secret<String>> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
             "where is the new password? Give --password-stdin and pipe it in, or --generate for a \
@@ -27,6 +28,11 @@ pub(super) fn prompted(name: &str) -> Done<Secret<String>> {
             .context("can't read the password from the terminal")
     };
     let first = ask(format!("New password of {name}: "))?;
+    if first.expose().chars().count() < least {
+        return Err(Failure::refused(format!(
+            "this is too short: a password here has at least {least} characters; nothing was changed"
+        )));
+    }
     let again = ask("The same again: ".to_owned())?;
     if first.expose() != again.expose() {
         return Err(Failure::refused(

@@ -1,9 +1,11 @@
 //! Which configuration is meant.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::demo::for_the_shell;
 use super::failure::{Done, Failure};
 use crate::config::Config;
 
@@ -19,15 +21,33 @@ impl Settings {
     /// The configuration file: the named one, else the first of the usual ones that exists.
     pub(super) fn file(&self) -> Done<PathBuf> {
         if let Some(named) = &self.config {
+            // One that is there and can't be read is said by whoever reads it.
+            if named
+                .symlink_metadata()
+                .is_err_and(|fault| fault.kind() == ErrorKind::NotFound)
+            {
+                let quoted = for_the_shell(&named.to_string_lossy());
+                return Err(Failure::usage(format!(
+                    "there is no configuration {}; see that the path is right, or have one written: \
+                     portcullis init --config {quoted} --host HOST --upstream URL",
+                    named.display()
+                )));
+            }
             return Ok(named.clone());
         }
         let usual = USUAL.iter().map(Path::new).find(|file| file.exists());
         usual.map(Path::to_owned).ok_or_else(|| {
             Failure::usage(format!(
-                "there is no configuration: neither {} exists; name one with --config FILE",
+                "there is no configuration: neither {} exists; name one with --config FILE, or have one \
+                 written: portcullis init --host HOST --upstream URL",
                 USUAL.join(" nor ")
             ))
         })
+    }
+
+    /// The file that was named.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// The file that a new configuration is written to: the named one, else the first of the usual ones.

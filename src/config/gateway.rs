@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::Report;
@@ -85,6 +85,13 @@ impl Gateway {
         host.map(|host| self.external_url.at(host))
     }
 
+    /// Whether it listens on this UNIX socket.
+    pub(super) fn has_socket(&self, path: &Path) -> bool {
+        let mut plain = self.listen_plain.iter();
+        plain.any(|plain| matches!(plain, PlainListener::Unix(own) if own == path))
+            || self.data_dir.join("management.sock") == path
+    }
+
     /// Every address on which people reach it.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let plain = self.listen_plain.iter().filter_map(|plain| match plain {
@@ -141,6 +148,13 @@ impl Gateway {
             old_browsers,
         };
         risk::of_gateway(&section, &gateway, report);
+        if gateway.portal_host.is_some() {
+            report.warn(
+                &section.span_of("portal_host"),
+                "portal_host: this version can't carry a sign-in from that host to the hosts of panels, which \
+                 serve only what their rules open to anyone until it can",
+            );
+        }
         section.finish(report);
         gateway
     }

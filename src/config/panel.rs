@@ -9,7 +9,7 @@ use http::HeaderName;
 use super::bounds::Bounds;
 use super::fault::{Report, Span};
 use super::gateway::Gateway;
-use super::host::{ExternalUrl, PanelHost, PinnedCertificate, Upstream};
+use super::host::{PanelHost, PinnedCertificate, Upstream};
 use super::risk::{self, Risk};
 use super::rule::{self, Rule};
 use super::value;
@@ -106,7 +106,7 @@ impl Panel {
             let Some(panel) = Self::understand(section, gateway, report) else {
                 continue;
             };
-            panel.is_not_the_gateway(&upstream, &gateway.external_url, own, report);
+            panel.is_not_the_gateway(&upstream, gateway, own, report);
             if panels.iter().any(|other| other.name == panel.name) {
                 let text = format!(
                     "name: two panels are called {:?}; give each its own",
@@ -138,10 +138,20 @@ impl Panel {
     fn is_not_the_gateway(
         &self,
         span: &Span,
-        external: &ExternalUrl,
+        gateway: &Gateway,
         own: &[SocketAddr],
         report: &mut Report<'_>,
     ) {
+        let external = &gateway.external_url;
+        if let Upstream::Unix(path) = &self.upstream
+            && gateway.has_socket(path)
+        {
+            let text = format!(
+                "upstream: {} is a socket of the gateway itself; write the panel's own",
+                self.upstream
+            );
+            report.fault(span, text);
+        }
         let Some((_, port, authority)) = self.upstream.of_url() else {
             return;
         };

@@ -13,6 +13,7 @@ use super::value;
 use super::written::Section;
 use crate::secret::Secret;
 use crate::secret_file::{self, Own};
+use crate::tls::pem;
 
 /// Where state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,13 @@ impl Storage {
         });
         of_server(&section, &place, report);
         match (&mut place, ca) {
-            (Place::Shared(server), ca) => server.ca = ca,
+            (Place::Shared(server), ca) => {
+                // The store reads it with every connection.
+                if let Some(Err(fault)) = ca.as_deref().map(pem::certificates) {
+                    report.fault(&section.span_of("ca"), format!("ca: {fault}"));
+                }
+                server.ca = ca;
+            }
             (Place::Embedded, Some(_)) => report.fault(
                 &section.span_of("ca"),
                 "there is nothing to connect to: ca belongs to a url with postgres://",

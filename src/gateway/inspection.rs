@@ -1,5 +1,6 @@
 //! Tries out what a configuration names before people do: the certificate and the panels.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::certificates::{Needed, hosts, needed};
@@ -39,7 +40,7 @@ pub fn inspect_files(config: &Config) -> Vec<Finding> {
     let now = Clock::system().wall();
     let mut findings = Vec::new();
     if needed != Needed::Nobody {
-        findings.push(of_certificate(config, now));
+        findings.push(of_certificate(config, needed, now));
     }
     if let (Some(authorities), true) = (&config.management.client_ca, needed != Needed::Nobody)
         && let Err(fault) = pem::certificates(authorities)
@@ -104,17 +105,52 @@ fn of_listeners(config: &Config, is_running: bool) -> Vec<Finding> {
         let about = format!("listener {address}");
         match accept::can_bind(address) {
             Ok(()) => Finding::new(about, Grade::Ok, "no program listens there yet"),
-            Err(ListenError::Taken(_)) if is_running => {
+            // Whoever asks may lack the right to a port that the gateway has.
+            Err(ListenError::Taken(_) | ListenError::Forbidden(_)) if is_running => {
                 Finding::new(about, Grade::Ok, "the gateway that runs listens there")
             }
             Err(fault) => Finding::new(about, Grade::Failed, fault.to_string()),
         }
     });
-    tried.collect()
+    let mut findings: Vec<_> = tried.collect();
+    for plain in &gateway.listen_plain {
+        if let PlainListener::Unix(path) = plain {
+            findings.push(of_socket(path, is_running));
+        }
+    }
+    // The one of the operator: said where it keeps a start from happening.
+    if gateway.data_dir.exists() {
+        let found = of_socket(&gateway.data_dir.join("management.sock"), is_running);
+        findings.extend((found.grade == Grade::Failed).then_some(found));
+    }
+    findings
 }
 
-fn of_certificate(config: &Config, now: Timestamp) -> Finding {
-    let found = |grade, words: String| Finding::new("certificate", grade, words);
+fn of_socket(path: &Path, is_running: bool) -> Finding {
+    let about = format!("listener unix:{}", path.display());
+    match accept::can_bind_unix(path) {
+        Ok(()) => Finding::new(about, Grade::Ok, "no program listens there yet"),
+        Err(ListenError::Live(_)) if is_running => {
+            Finding::new(about, Grade::Ok, "the gateway that runs listens there")
+        }
+        Err(fault) => Finding::new(about, Grade::Failed, fault.to_string()),
+    }
+}
+
+fn of_certificate(config: &Config, needed: Needed, now: Timestamp) -> Finding {
+    // The management API shows the same one; where a proxy does TLS for people, it alone shows it.
+    let (about, where_to) = match (needed, config.management.listen) {
+        (Needed::Programs, Some(listen)) => (
+            "management certificate",
+            format!(" (for the management API at {listen})"),
+        ),
+        (_, Some(listen)) => (
+            "certificate",
+            format!(" (for people, and for the management API at {listen})"),
+        ),
+        _ => ("certificate", String::new()),
+    };
+    let found = |grade, words: String| Finding::new(about, grade, format!("{words}{where_to}"));
     let Tls {
         certificate, key, ..
     } = &config.tls;

@@ -93,9 +93,15 @@ impl Reload {
             }
         };
         let warnings = new.warnings.clone();
+        let asked_for = new.clone();
         let (new, waiting) = new.that_can_follow(&old);
         if !waiting.is_empty() {
             tracing::warn!(sections = ?waiting, "changed, and in force only after a restart");
+            for found in super::inspect_files(&asked_for) {
+                if found.grade == super::Grade::Failed {
+                    tracing::error!("a restart would fail: {}: {}", found.about, found.words);
+                }
+            }
         }
         let changed = new.differences(&old);
         if is_asked && changed.is_empty() && waiting.is_empty() {

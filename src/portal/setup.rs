@@ -214,6 +214,7 @@ fn no_such_link() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "this link does not work").detail(
         "It has been used, has expired, was replaced by a newer one, or your account was changed after it was \
          made. See that it is whole. If you have set your password already, sign in. Else ask an \
-         administrator of this gateway for a new link; they make one on your page under Users",
+         administrator of this gateway for a new link; they make one on your page under Users, or on the \
+         gateway's machine with `portcullis user link NAME`",
     )
 }

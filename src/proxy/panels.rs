@@ -105,12 +105,21 @@ impl Panels {
             let (known, tasks) = (known.clone(), tasks.clone());
             tasks.clone().spawn(async move {
                 let bounds = &known.panel.bounds;
+                let connector = known.connector.clone();
                 let upstream = Upstream::new(known.connector, bounds, tasks);
                 let path = bounds.health.path.as_deref().unwrap_or("/");
                 let asking = ask(&upstream, &known.panel, path);
                 let answer = tokio::time::timeout(PATIENCE, asking).await;
                 let late = || Err(format!("no answer within {} seconds", PATIENCE.as_secs()));
-                let answer = answer.unwrap_or_else(|_| late());
+                let mut answer = answer.unwrap_or_else(|_| late());
+                // What a server of HTTPS says to plain HTTP: 400, or nothing.
+                let is_odd = answer
+                    .as_ref()
+                    .map_or(true, |status| status.as_u16() == 400);
+                if is_odd && connector.meets_tls().await {
+                    let speaks_tls = "it speaks TLS: write https:// in upstream";
+                    answer = Err(speaks_tls.to_owned());
+                }
                 (known.panel, answer)
             })
         });

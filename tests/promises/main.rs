@@ -39,4 +39,5 @@ mod the_panels_certificate;
 mod the_start;
 mod the_way_in;
 mod what_counts_as_use;
+mod what_errors_say;
 mod why_it_ended;

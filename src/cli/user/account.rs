@@ -1,5 +1,6 @@
 //! `portcullis user show, disable, enable, remove, reset-second-factor`: what takes one name.
 
+use anyhow::Context;
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
@@ -33,6 +34,21 @@ impl Account {
                 ("Second factor", words(&user, "second_factors")),
                 ("Sessions", number(&user, "sessions").to_string()),
             ])
+        })
+    }
+
+    pub(super) async fn link(self, settings: &Settings) -> Done {
+        let made = self
+            .call(settings, Method::POST, "/setup-link", None)
+            .await?;
+        self.answer(&made, || {
+            let link = made.get("setup_url").and_then(Value::as_str);
+            let link = link.context("the gateway made no set-up link")?;
+            output::aside(&format!(
+                "This link lets {} set a password, once, within a day:",
+                self.name
+            ));
+            output::line(link)
         })
     }
 

@@ -27,6 +27,12 @@ pub(super) enum User {
     /// Show one account
     #[command(after_help = "Example:\n  portcullis user show ada")]
     Show(account::Account),
+    /// Make a new one-time link to set a password with; an older one is dead from then on
+    #[command(
+        after_help = "For a link that has expired, or a forgotten password.\n\n\
+                      Example:\n  portcullis user link ada"
+    )]
+    Link(account::Account),
     /// Set a password, which ends every session of its user
     #[command(
         after_help = "Without an option it is asked for, at a terminal. Passwords are never arguments: everybody \
@@ -64,6 +70,7 @@ impl User {
         match self {
             Self::Add(add) => add.run(settings).await,
             Self::List(form) => list::run(settings, form).await,
+            Self::Link(account) => account.link(settings).await,
             Self::Password(password) => password.run(settings).await,
             Self::Logout(logout) => logout.run(settings).await,
             Self::Show(account) => account.show(settings).await,

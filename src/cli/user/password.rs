@@ -35,7 +35,7 @@ impl Password {
         } else if self.generate {
             generator::password()
         } else {
-            password::prompted(self.name.as_str())?
+            password::prompted(self.name.as_str(), config.password.min_length)?
         };
         let client = Client::reach(&config).await?;
         let path = format!("/v1/users/{}/password", segment(self.name.as_str()));

@@ -33,6 +33,8 @@ pub enum Risk {
     ReadablePassword,
     /// Browsers that do not say what caused a request.
     OldBrowsers,
+    /// Browsers are not told to come over TLS alone.
+    NoHsts,
     /// Plain HTTP that leaves the machine.
     ClearText,
     /// A panel that others may reach directly.
@@ -46,7 +48,7 @@ pub enum Risk {
 }
 
 impl Risk {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::LongSessions,
         Self::LooseThrottle,
         Self::NoSecondFactor,
@@ -57,6 +59,7 @@ impl Risk {
         Self::StoreWithoutTls,
         Self::ReadablePassword,
         Self::OldBrowsers,
+        Self::NoHsts,
         Self::ClearText,
         Self::ReachablePanel,
         Self::TrustedProxies,
@@ -77,6 +80,7 @@ impl Risk {
             Self::StoreWithoutTls => "store-without-tls",
             Self::ReadablePassword => "readable-password",
             Self::OldBrowsers => "old-browsers",
+            Self::NoHsts => "no-hsts",
             Self::ClearText => "clear-text",
             Self::ReachablePanel => "reachable-panel",
             Self::TrustedProxies => "trusted-proxies",
@@ -177,6 +181,15 @@ pub(super) fn of_gateway(section: &Section<'_>, gateway: &Gateway, report: &mut 
             &section.span_of("old_browsers"),
             "old_browsers: what does not say what caused a request is let in, so that a script of a panel may \
              act on the portal in a browser that can't tell",
+        );
+    }
+    if !gateway.hsts && !is_for_trying_out(gateway.external_url.host()) {
+        report.risk(
+            Risk::NoHsts,
+            &section.span_of("hsts"),
+            "hsts: browsers are not told to come over https alone, so that an attacker on the way can lead the \
+             first request of a visit elsewhere, and see what is typed there; leave it at true unless a proxy \
+             says Strict-Transport-Security",
         );
     }
     let leaves = |plain: &PlainListener| match plain {

@@ -37,6 +37,8 @@ pub enum AnswerFault {
     Syntax(httparse::Error),
     #[error("its answer is not HTTP/1.1")]
     Head,
+    #[error("it answers in TLS: write https:// in upstream")]
+    Tls,
     #[error("a line in the head of its answer does not end in CRLF")]
     LineEnd,
     #[error("the head of its answer is too large")]
@@ -47,6 +49,11 @@ pub enum AnswerFault {
     ContentLength,
     #[error("its answer has a Transfer-Encoding other than chunked, or one in HTTP/1.0")]
     TransferEncoding,
+}
+
+/// Whether an answer begins as TLS does (RFC 8446 §5.1): an alert or a handshake of version 3.
+pub(super) fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [21 | 22, 3, ..])
 }
 
 /// The length of the head at the beginning of `bytes`, its empty line included. `scanned`: how far it

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -20,6 +21,9 @@ use crate::config::{Panel, Upstream};
 use crate::proxy::guarded::Guarded;
 use crate::session::Guard;
 use crate::wire::Authority;
+
+/// How long a panel may take to show that it speaks TLS.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// Makes connections to one panel. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +75,35 @@ impl Connector {
             }
         };
         Ok(Self(Arc::new(way)))
+    }
+
+    /// Whether a panel that is asked in plain HTTP answers a handshake of TLS. For a check that tries
+    /// things out.
+    pub(in crate::proxy) async fn meets_tls(&self) -> bool {
+        let Way::Http(authority) = &*self.0 else {
+            return false;
+        };
+        let asking = async {
+            let name = ServerName::try_from(authority.host().to_owned()).ok()?;
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .ok()?
+                .with_root_certificates(RootCertStore::empty());
+            let tls = TlsConnector::from(Arc::new(builder.with_no_client_auth()));
+            let fault = tls
+                .connect(name, tcp(authority, 80).await.ok()?)
+                .await
+                .err();
+            let inner = fault.as_ref().and_then(io::Error::get_ref);
+            // Nobody is trusted here: a certificate that is refused is one that was shown.
+            match inner.and_then(|inner| inner.downcast_ref())? {
+                rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_) => Some(()),
+                _ => None,
+            }
+        };
+        let asked = tokio::time::timeout(PROBE, asking).await;
+        asked.ok().flatten().is_some()
     }
 
     pub(super) async fn connect(&self) -> io::Result<Stream> {

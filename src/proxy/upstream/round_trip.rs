@@ -226,6 +226,9 @@ impl RoundTrip {
     /// The head, once it is whole. Interim answers before it are not passed on (RFC 9110 §15.2): what
     /// they are about is between the panel and the gateway.
     fn take_head(&mut self) -> Result<Option<Parts>, AnswerFault> {
+        if answer::is_tls(&self.read) {
+            return Err(AnswerFault::Tls);
+        }
         while let Some(length) = answer::head_length(&self.read, &mut self.scanned) {
             let head = self.read.split_to(length).freeze();
             self.scanned = 0;

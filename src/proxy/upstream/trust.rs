@@ -65,10 +65,18 @@ pub(super) fn explained(fault: io::Error) -> io::Error {
             "its certificate is for another name; say that name as upstream_name, or name the \
              certificate itself as upstream_certificate"
         }
+        Some(rustls::Error::InvalidMessage(_)) => PLAIN,
+        None if fault.kind() == io::ErrorKind::UnexpectedEof => {
+            "it closed the connection in the middle of the TLS handshake; if it speaks plain HTTP, write \
+             http:// in upstream"
+        }
         _ => return fault,
     };
     io::Error::new(fault.kind(), format!("{help} ({fault})"))
 }
+
+/// What is no message of TLS, where one was expected, is mostly HTTP.
+const PLAIN: &str = "what answers there does not speak TLS: if the panel speaks plain HTTP, write http:// in upstream";
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, UpstreamError> {
     match ca {
