@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use rustls::ServerConfig;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -17,6 +15,7 @@ use crate::support::cluster::{Cluster, local};
 use crate::support::http1::Wire;
 use crate::support::http2::head;
 use crate::support::network::{Road, Way};
+use crate::support::own_tls::OwnTls;
 use crate::support::websocket::{HANDSHAKE, Message, WebSocket, client_frame};
 use crate::support::{eventually, soon};
 
@@ -57,6 +56,18 @@ impl Trial {
 
     async fn wire(&self) -> Wire {
         self.cluster.nodes[STILL].connect().await
+    }
+
+    /// An answer to her of which the head is there.
+    async fn reads(&self, target: &str) -> Wire {
+        let mut wire = self.wire().await;
+        let cookie = self.cookie();
+        wire.send(format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(wire.try_head().await.unwrap().status, 200);
+        wire
     }
 }
 
@@ -155,13 +166,7 @@ async fn an_event_stream_says_nothing_more() {
     let mut trial = Trial::of_two("").await;
     for _ in 0..ROUNDS {
         trial.she_comes_back().await;
-        let mut wire = trial.wire().await;
-        let cookie = trial.cookie();
-        wire.send(format!(
-            "GET /events HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n"
-        ))
-        .await;
-        assert_eq!(wire.try_head().await.unwrap().status, 200);
+        let mut wire = trial.reads("/events").await;
         assert!(!wire.some().await.is_empty());
         trial.stands_still().await;
         drain(&mut wire).await;
@@ -276,19 +281,8 @@ async fn fill(address: SocketAddr) -> Vec<TcpStream> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_waited_for_tls_is_not_sent() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, made.cert.pem()).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let own = OwnTls::new();
+    let acceptor = own.acceptor.clone();
     let listener = TcpListener::bind(local(0)).await.unwrap();
     let road = Road::to(listener.local_addr().unwrap());
     let (got, shaken) = (Got::default(), watch::Sender::new(0));
@@ -305,7 +299,7 @@ async fn a_request_that_waited_for_tls_is_not_sent() {
         }
     });
     let upstream = format!("https://localhost:{}", road.port);
-    let trusting = format!("upstream_ca = \"{}\"\n", ca.display());
+    let trusting = format!("upstream_ca = \"{}\"\n", own.ca().display());
     let mut trial = Trial::of_two(&section("late.example", &upstream, &trusting)).await;
     let each = [POST.to_owned(), GET.to_owned(), websocket("late.example")];
     for asked in each.iter().cycle().take(2 * each.len()) {
@@ -380,13 +374,7 @@ async fn what_waits_for_a_slow_browser_is_thrown_away() {
     let mut trial = Trial::of_two("").await;
     for _ in 0..ROUNDS {
         trial.she_comes_back().await;
-        let mut wire = trial.wire().await;
-        let cookie = trial.cookie();
-        wire.send(format!(
-            "GET {LARGE} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n"
-        ))
-        .await;
-        assert_eq!(wire.try_head().await.unwrap().status, 200);
+        let mut wire = trial.reads(LARGE).await;
         // Until the kernel takes no more.
         tokio::time::sleep(Duration::from_millis(500)).await;
         trial.stands_still().await;

@@ -1,15 +1,12 @@
 //! What comes back from panels: odd answers, redirects, closed connections, and every kind of upstream.
 
-use std::sync::Arc;
-
-use rustls::ServerConfig;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::support::free_port;
 use crate::support::gateway::{Gateway, RULES};
 use crate::support::http1::Answer;
+use crate::support::own_tls::OwnTls;
 use crate::support::panel::Panel;
 use crate::support::person::Person;
 use crate::support::websocket::{HANDSHAKE, WebSocket};
@@ -210,19 +207,8 @@ async fn a_panel_behind_a_unix_socket() {
 #[tokio::test]
 async fn a_panel_with_a_certificate_of_its_own_authority() {
     let panel = Panel::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, made.cert.pem()).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let own = OwnTls::new();
+    let acceptor = own.acceptor.clone();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, inside) = (listener.local_addr().unwrap().port(), panel.port);
     tokio::spawn(async move {
@@ -236,7 +222,7 @@ async fn a_panel_with_a_certificate_of_its_own_authority() {
         }
     });
     let upstream = format!("https://localhost:{port}");
-    let trusting = format!("upstream_ca = \"{}\"\n{RULES}", ca.display());
+    let trusting = format!("upstream_ca = \"{}\"\n{RULES}", own.ca().display());
     let gateway = Gateway::at(&upstream, "", &trusting).await;
     works(&gateway).await;
     let strict = Gateway::at(&upstream, "", RULES).await;

@@ -14,6 +14,7 @@ pub mod http1;
 pub mod http2;
 pub mod lost;
 pub mod network;
+pub mod own_tls;
 pub mod panel;
 pub mod person;
 pub mod postgres;
