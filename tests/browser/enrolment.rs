@@ -73,7 +73,7 @@ async fn the_secret_stays_until_it_is_used_or_over_and_the_page_says_so() {
 
 /// A change of the account ends it in every tab, and the next secret is another one.
 async fn it_is_over(browser: &Browser, demo: &Demo, first: &str) {
-    demo.operator(&["user", "logout", "otto", "--yes"]);
+    demo.operator(&["user", "logout", "otto"]);
     browser.go(&demo.url(ENROL)).await;
     browser
         .is_at("/.portcullis/login?done=enrolment-over")
@@ -86,7 +86,7 @@ async fn it_is_over(browser: &Browser, demo: &Demo, first: &str) {
     browser.is_at(ENROL).await;
     let second = browser.text("#totp-secret").await;
     assert_ne!(second, first);
-    demo.operator(&["user", "logout", "otto", "--yes"]);
+    demo.operator(&["user", "logout", "otto"]);
     signs_in(browser, demo).await;
     browser
         .is_at("/.portcullis/enrol?done=another-secret")
