@@ -77,6 +77,8 @@ pub enum Asked {
     Nothing,
     /// The session that is shown: a table that does not know it now is right.
     ForSession,
+    /// The same, and the store did not answer.
+    InVain,
 }
 
 impl Gate {
@@ -132,13 +134,16 @@ impl Gate {
         }
         let at_portal = self.is_portal(host);
         let panel = self.panel_of(host).filter(|_| !at_portal);
-        let (visit, open) = Visit::recognise(client, headers, &self.sessions, now);
-        match open {
-            Some(Open::Unknown(token)) if asked == Asked::Nothing => {
-                return Verdict::Unknown(token);
+        let (mut visit, open) = Visit::recognise(client, headers, &self.sessions, now);
+        match (open, asked) {
+            (Some(Open::Unknown(token)), Asked::Nothing) => return Verdict::Unknown(token),
+            (Some(Open::Untold(token)), _) | (Some(Open::Unknown(token)), Asked::InVain) => {
+                if !signs_out(&target) {
+                    return Verdict::Refuse(untold(), Some(visit));
+                }
+                visit.untold = Some(token);
             }
-            Some(Open::Untold) => return Verdict::Refuse(untold(), Some(visit)),
-            Some(Open::Unknown(_)) | None => {}
+            (Some(Open::Unknown(_)), Asked::ForSession) | (None, _) => {}
         }
         if at_portal && !target.is_websocket() {
             return Verdict::Portal(visit);
@@ -287,6 +292,14 @@ fn requirement(panel: &Panel, target: &Target) -> Result<rules::Requirement, Pro
 /// The portal's own paths have one spelling.
 fn is_plainly_portal(path: &Path) -> bool {
     path.is_canonical() && path::lies_below(path.as_str(), PORTAL, false)
+}
+
+/// Whoever wants to be signed out need not be known: what the browser shows is forgotten in any case.
+fn signs_out(target: &Target) -> bool {
+    const FORMS: [&str; 2] = ["/.portcullis/logout", "/.portcullis/account/logout-all"];
+    *target.method() == Method::POST
+        && target.path().is_canonical()
+        && FORMS.contains(&target.path().as_str())
 }
 
 /// The files of the portal's pages, which refusals show on every host.

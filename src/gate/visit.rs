@@ -18,6 +18,8 @@ pub struct Visit {
     pub session: Option<Arc<Session>>,
     /// What the session cookie came to.
     pub cookie: SessionCookie,
+    /// The session that was shown by whoever wants to be signed out, while it can't be told whether it lives.
+    pub untold: Option<TokenHash>,
 }
 
 /// What a request shows as its session.
@@ -41,7 +43,7 @@ pub(super) enum Open {
     /// The store may know it.
     Unknown(TokenHash),
     /// Nobody can tell at this moment.
-    Untold,
+    Untold(TokenHash),
 }
 
 impl Visit {
@@ -51,6 +53,7 @@ impl Visit {
             client,
             session: None,
             cookie: SessionCookie::Missing,
+            untold: None,
         }
     }
 
@@ -73,7 +76,7 @@ impl Visit {
         let found = token.map(|token| (token, sessions.find(&token, now)));
         let (session, open) = match found {
             Some((_, Ok(session))) => (Some(session), None),
-            Some((_, Err(Ended::Untold))) => (None, Some(Open::Untold)),
+            Some((token, Err(Ended::Untold))) => (None, Some(Open::Untold(token))),
             Some((token, Err(Ended::Unknown))) if sessions.is_shared() => {
                 (None, Some(Open::Unknown(token)))
             }
@@ -86,6 +89,7 @@ impl Visit {
                 None => unopened,
             },
             session,
+            untold: None,
         };
         (visit, open)
     }

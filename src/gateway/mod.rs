@@ -260,7 +260,8 @@ impl House {
             }
             Err(fault) => {
                 tracing::debug!(%fault, "a session could not be looked for");
-                Verdict::Refuse(gate::untold(), None)
+                let now = self.clock.now();
+                front.gate.decide(parts, client, now, Asked::InVain)
             }
         }
     }

@@ -268,7 +268,11 @@ fn access_log(config: &Config, metrics: &Metrics) -> Result<AccessLog, GatewayEr
 fn watch(rooms: &Rooms, crowd: &Crowd, house: &Arc<House>) {
     let metrics = &rooms.metrics;
     let sessions = rooms.sessions.clone();
-    metrics.watch("sessions", "Live sessions", move || sessions.count());
+    metrics.watch(
+        "sessions",
+        "Live sessions that this node has in memory",
+        move || sessions.count(),
+    );
     let crowd = crowd.clone();
     metrics.watch("connections", "Connections of people", move || {
         crowd.count()

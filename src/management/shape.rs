@@ -91,7 +91,7 @@ impl Shape {
                 ("address", text("from where the person signed in")),
                 ("device", text("browser and system in words")),
                 ("second_factor", text_or_null("its kind")),
-                ("connections", count()),
+                ("connections", counted("open on the node that answers")),
             ]),
             Self::User => whole(&user()),
             Self::UserAdded => {
@@ -253,6 +253,11 @@ fn text_or_null(says: &str) -> Value {
 
 fn count() -> Value {
     json!({ "type": "integer", "minimum": 0 })
+}
+
+/// A number, and what it counts.
+fn counted(what: &str) -> Value {
+    json!({ "type": "integer", "minimum": 0, "description": what })
 }
 
 fn time() -> Value {

@@ -27,7 +27,7 @@ pub(super) fn metrics(verbs: &Verbs) -> Response {
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Able to serve: the store answers. A panel that is down does not make the gateway unfit, which has a
+/// Able to serve: the store can be written, which is tried once a second at the most. A panel that is down does not make the gateway unfit, which has a
 /// page to say so; its state is in the body.
 pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, Problem> {
     let not_ready = |why: &str| {
@@ -39,7 +39,7 @@ pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, 
     if verbs.leaving.has_begun() {
         return Err(not_ready("the gateway was told to end"));
     }
-    match verbs.store.answers().await {
+    match verbs.store.takes_writes().await {
         Ok(()) if verbs.cluster.standing().is_some_and(|now| !now.is_trusted) => Err(not_ready(
             "the store was not heard from for too long; this node catches up by itself",
         )),
@@ -52,7 +52,10 @@ pub(super) async fn ready(verbs: Arc<Verbs>, _order: Order) -> Result<Response, 
         )),
         Err(fault) => {
             tracing::error!(%fault, "not ready");
-            Err(not_ready("the store does not answer; the log says more"))
+            let why = fault.in_plain_words();
+            Err(not_ready(&format!(
+                "the store can't be written: {why}; the log says more"
+            )))
         }
     }
 }

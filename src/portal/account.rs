@@ -9,7 +9,7 @@ use maud::Markup;
 use super::asked::{Asked, Posted};
 use super::csrf::Binding;
 use super::done::Done;
-use super::logout::{self, left, signed_out_here};
+use super::logout::{self, Leaving, left, signed_out_here};
 use super::page::{self, see_other};
 use super::refusal::{
     self, Answer, Refusal, failed, not_acceptable, not_certain, not_written, password_complaint,
@@ -67,6 +67,9 @@ pub(super) async fn end_session(
 }
 
 pub(super) async fn log_out_everywhere(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
+    if let Some(token) = posted.asked.visit.untold {
+        return logout::leave_untold(&desk, &posted, token, Leaving::AllDevices).await;
+    }
     let session = mine(&desk, &posted).await?;
     let event = logout::event(&posted, &session, Action::SessionsEnded)
         .detail("log out of all devices, on the account page");

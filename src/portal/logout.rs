@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use http::StatusCode;
 
 use super::asked::{Asked, Posted};
 use super::csrf::Binding;
@@ -11,7 +12,7 @@ use super::page::see_other;
 use super::refusal::{Answer, Refusal, forgetting, not_certain, not_written};
 use super::{Desk, account, step};
 use crate::gate::forget_browser;
-use crate::model::{Action, Event, SessionId};
+use crate::model::{Action, Event, SessionId, TokenHash};
 use crate::revoke::Revocation;
 use crate::session::Session;
 use crate::users::UsersError;
@@ -19,6 +20,9 @@ use crate::wire::{NextPath, Problem, Response};
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     // A person who has no session any more is where this leads to, and wants nothing kept.
+    if let Some(token) = posted.asked.visit.untold {
+        return leave_untold(&desk, &posted, token, Leaving::ThisBrowser).await;
+    }
     let Some(session) = posted.asked.visit.session.clone() else {
         return Ok(left(Done::LoggedOut));
     };
@@ -29,6 +33,60 @@ pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answe
         Ok(()) => Ok(left(Done::LoggedOut)),
         Err(refused) => refused.of_this_browser(),
     }
+}
+
+/// What a person wants to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    ThisBrowser,
+    AllDevices,
+}
+
+/// Leaves while it can't be told whether the session lives: the browser forgets it, this gateway ends it, and
+/// writes that as soon as the store can be written.
+pub(super) async fn leave_untold(
+    desk: &Desk,
+    posted: &Posted,
+    token: TokenHash,
+    leaving: Leaving,
+) -> Answer {
+    if !posted.fits(&desk.form_key, Binding::Session(token))? {
+        return Err(super::refusal::out_of_date().into());
+    }
+    let known = desk.sessions.known(&token);
+    let (ended, done) = match (&known, leaving) {
+        (Some(me), Leaving::ThisBrowser) => {
+            let event = event(posted, me, Action::SessionEnded).detail(me.device());
+            let ended = desk.revoker.end_session(me, event).await;
+            (told(ended), Done::LoggedOut)
+        }
+        (Some(me), Leaving::AllDevices) => {
+            let event = event(posted, me, Action::SessionsEnded)
+                .detail("log out of all devices, on the account page");
+            let ended = desk.revoker.end_user(me.user(), event).await;
+            (told(ended), Done::LoggedOutEverywhere)
+        }
+        (None, _) => {
+            let client = posted.asked.visit.client.address();
+            let ended = desk.revoker.end_unknown(token, client).await;
+            (told(ended), Done::LoggedOut)
+        }
+    };
+    match ended {
+        Ok(()) if known.is_none() && leaving == Leaving::AllDevices => {
+            Err(signed_out_here(only_this_one()).into())
+        }
+        Ok(()) | Err(NotEnded::ActorEnded) => Ok(left(done)),
+        Err(NotEnded::Problem(problem)) => Err(signed_out_here(*problem).into()),
+    }
+}
+
+/// Whose session it is this gateway could not be told, so the others of the same person go on.
+fn only_this_one() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not on all devices").detail(
+        "The store could not be asked whose session it was, so your other devices are not logged out: \
+         sign in again and repeat it there",
+    )
 }
 
 /// Why a session is not ended for certain.

@@ -292,6 +292,10 @@ fn draw(
         has_password: person.has_password,
         has_factor: !person.second_factors.is_empty(),
         sessions: &rows,
+        place: match desk.sessions.is_shared() {
+            true => " on this node",
+            false => "",
+        },
         min_length: desk.config.now().min_password_length(user.role),
         history: desk.config.now().password.history,
         now: desk.clock.now(),

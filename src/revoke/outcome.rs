@@ -89,12 +89,22 @@ impl std::fmt::Display for Unwritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.report {
             None => self.fault.fmt(f),
-            Some(_) => write!(
-                f,
-                "{}. Nothing was written. The sessions are ended on this gateway all the same, and it \
-                 goes on trying to write that; a restart before it succeeds would bring them back",
-                self.fault
-            ),
+            Some(report) => {
+                write!(
+                    f,
+                    "{}. Nothing was written. The sessions are ended on this gateway all the same, and it \
+                     goes on trying to write that; a restart before it succeeds would bring them back",
+                    self.fault
+                )?;
+                match report.nodes_unreached {
+                    0 => Ok(()),
+                    1 => f.write_str(". Until then another gateway may still take them for live"),
+                    others => write!(
+                        f,
+                        ". Until then {others} other gateways may still take them for live"
+                    ),
+                }
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What was ended in memory and could not be written: the gateway goes on trying, so that a restart does
 //! not bring it back once the store can write again.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Revoker, Scope};
+use super::{Revocation, Revoker, Scope};
 use crate::clock::Timestamp;
 use crate::model::{Action, Actor, Event, SessionId, TokenHash, UserName};
 use crate::store::StoreError;
@@ -103,6 +104,16 @@ impl Revoker {
             let this = self.clone();
             self.tasks.spawn(async move { this.pay().await });
         }
+    }
+
+    /// Ends a session of which no more is known than its token, since the store can't be asked: by the form
+    /// of the browser that holds it.
+    pub async fn end_unknown(&self, token: TokenHash, client: IpAddr) -> Revocation {
+        let detail = format!(
+            "signed out at {client}, while the store could not be asked whose session it was"
+        );
+        let event = Event::general(Actor::Gateway, Action::SessionEnded).detail(detail);
+        self.end_token(token, None, event).await
     }
 
     /// Tries until everything is written or the gateway ends; then once more.

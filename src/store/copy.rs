@@ -167,6 +167,7 @@ async fn made_ready(
         metrics: Metrics::default(),
         terms: None,
         answered: super::unanswered::Answered::default(),
+        probe: super::probe::Probe::default(),
     };
     let ready = async {
         if !sqlite::is_as_it_should_be(&store.engine).await? {

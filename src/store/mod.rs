@@ -20,6 +20,7 @@ mod moving;
 mod node;
 mod origin;
 mod postgres;
+mod probe;
 mod read;
 mod schema;
 mod seal;
@@ -47,6 +48,7 @@ pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
 pub use self::node::{Card, NodeId, NodeRow};
 pub use self::origin::{Home, Mark, Origin};
+use self::probe::Probe;
 pub use self::read::{AuditEntry, Person, SetupLink, SignInFacts, TotpFactor};
 use self::seal::Seal;
 pub use self::sessions::Wanted;
@@ -72,6 +74,7 @@ pub struct Store {
     /// What sessions are held to when they ask for a change; `None` for the built-in limits.
     terms: Option<Live>,
     answered: Answered,
+    probe: Probe,
 }
 
 /// Evidence that a change is on disk. Only the store can make one.
@@ -202,6 +205,7 @@ impl Store {
             metrics: Metrics::default(),
             terms: None,
             answered: Answered::default(),
+            probe: Probe::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -225,6 +229,7 @@ impl Store {
             metrics: Metrics::default(),
             terms: None,
             answered: Answered::default(),
+            probe: Probe::default(),
         };
         store.check_seal().await?;
         Ok(store)
@@ -344,6 +349,14 @@ impl Store {
 }
 
 impl StoreError {
+    /// What is wrong with the store, in words for anyone: no names, places or texts of the engine.
+    pub fn in_plain_words(&self) -> &'static str {
+        match self {
+            Self::Failed { cause, .. } | Self::Unanswered(cause) => trouble::in_plain_words(cause),
+            _ => "it fails",
+        }
+    }
+
     /// Whether the store itself failed, rather than a condition of what was asked.
     pub const fn is_of_the_store(&self) -> bool {
         match self {

@@ -52,6 +52,11 @@ const VERSIONS: &[Version] = &[
         "second-factors",
         include_str!("migrations/postgres/0008_second_factors.sql"),
     ),
+    (
+        9,
+        "probe",
+        include_str!("migrations/postgres/0009_probe.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

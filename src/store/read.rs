@@ -113,15 +113,6 @@ impl Store {
         row.map(user).transpose()
     }
 
-    /// Whether the store answers at all.
-    pub async fn answers(&self) -> Result<(), StoreError> {
-        sql("SELECT id FROM users LIMIT 1")
-            .maybe::<(i64,)>(&self.engine)
-            .await
-            .map(drop)
-            .map_err(failed("asking whether it answers"))
-    }
-
     /// What a sign-in of this name is decided by; `None` for an unknown name.
     pub async fn sign_in_facts(&self, name: &UserName) -> Result<Option<SignInFacts>, StoreError> {
         type Row = (

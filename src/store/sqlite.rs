@@ -57,6 +57,11 @@ const VERSIONS: &[Version] = &[
         "second-factors",
         include_str!("migrations/sqlite/0010_second_factors.sql"),
     ),
+    (
+        11,
+        "probe",
+        include_str!("migrations/sqlite/0011_probe.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

@@ -25,6 +25,8 @@ const IO_ERROR_SHARED_SIZE: i64 = 4874;
 enum Trouble {
     Full,
     ReadOnly,
+    /// A server that takes no changes, whatever its disk could.
+    TakesNoChanges,
     Disk,
     Damaged,
     Other,
@@ -32,14 +34,26 @@ enum Trouble {
 
 /// The cause as people are told it, with what the engine itself says.
 pub(super) fn in_words(cause: &sqlx::Error) -> String {
-    let words = match trouble(cause) {
+    match words(trouble(cause)) {
+        Some(words) => format!("{words}: {}", said(cause)),
+        None => said(cause),
+    }
+}
+
+/// The same without what the engine says.
+pub(super) fn in_plain_words(cause: &sqlx::Error) -> &'static str {
+    words(trouble(cause)).unwrap_or("it does not answer, or refuses to write")
+}
+
+fn words(trouble: Trouble) -> Option<&'static str> {
+    Some(match trouble {
         Trouble::Full => "the disk is full",
         Trouble::ReadOnly => "the disk can only be read (read-only)",
+        Trouble::TakesNoChanges => "the server takes no changes (read-only)",
         Trouble::Disk => "the disk fails",
         Trouble::Damaged => "the file is damaged or no database",
-        Trouble::Other => return said(cause),
-    };
-    format!("{words}: {}", said(cause))
+        Trouble::Other => return None,
+    })
 }
 
 /// Why a file of the embedded database can't be opened, and what to do about it. SQLite does not pass on
@@ -51,7 +65,9 @@ pub(super) fn of_file(path: &Path, cause: &sqlx::Error) -> String {
     };
     let way_out = match trouble {
         Trouble::Full => "make room on it, then start again",
-        Trouble::ReadOnly => "see that the folder and its file system can be written",
+        Trouble::ReadOnly | Trouble::TakesNoChanges => {
+            "see that the folder and its file system can be written"
+        }
         Trouble::Disk => "look for the cause in the log of the system, or restore a backup",
         Trouble::Damaged | Trouble::Other => {
             "see that the folder is writable and the file is a Portcullis database, or restore a backup"
@@ -118,7 +134,7 @@ fn trouble(cause: &sqlx::Error) -> Trouble {
     if let Some(fault) = fault.try_downcast_ref::<PgDatabaseError>() {
         return match fault.code() {
             "53100" => Trouble::Full,
-            "25006" => Trouble::ReadOnly,
+            "25006" => Trouble::TakesNoChanges,
             "58030" => Trouble::Disk,
             "XX001" | "XX002" => Trouble::Damaged,
             _ => Trouble::Other,

@@ -33,7 +33,7 @@ const RECOVERY: [u8; 32] = [5; 32];
 const HANG_ON_THE_GENERATION: [&str; 3] = ["sessions", "setup_links", "sign_ins"];
 
 /// The other tables, and why nothing in them opens anything that a raised generation should end.
-const OPEN_NOTHING: [(&str, &str); 16] = [
+const OPEN_NOTHING: [(&str, &str); 17] = [
     ("_sqlx_migrations", "versions of the tables"),
     (
         "users",
@@ -64,6 +64,7 @@ const OPEN_NOTHING: [(&str, &str); 16] = [
         "ended_sessions",
         "tokens of sessions that are over, with the reason",
     ),
+    ("probe", "random bytes"),
     (
         "unanswered",
         "acts that are done; no one shows what is in it",

@@ -17,7 +17,7 @@ use crate::support::person::Person;
 const CHANGED: &str = "/v1/users/ada/password-changed";
 
 /// What lays the data folder on a small disk of its own, or on one that can't be written.
-fn on_a_disk(gateway: &Gateway, options: &str) -> String {
+pub(crate) fn on_a_disk(gateway: &Gateway, options: &str) -> String {
     let data = gateway.data_dir().display().to_string();
     format!(
         "cp -a {data} {data}.kept; mount -t tmpfs -o size=2m,mode=700 disk {data}; \

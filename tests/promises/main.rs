@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod an_act_under_way;
 mod at_the_door;
 mod broken_off;
 mod clocks;
@@ -26,6 +27,7 @@ mod own_answers;
 mod panels;
 mod plain_http;
 mod race;
+mod readiness;
 mod reload;
 mod risks;
 mod rotation;

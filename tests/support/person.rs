@@ -247,6 +247,11 @@ impl Person {
         answer
     }
 
+    /// What the browser calls the gateway.
+    pub fn host(&self) -> String {
+        format!("localhost:{}", self.external_port)
+    }
+
     /// A connection for whatever the test does with it.
     pub async fn connect(&self) -> Wire {
         Wire::connect(self.port).await

@@ -260,6 +260,7 @@ impl Browser<'_> {
             token.and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
         Visit {
             client: ClientAddress::Known("192.0.2.7".parse().unwrap()),
+            untold: None,
             cookie: match (token, &session) {
                 (None, _) => SessionCookie::Missing,
                 (Some(_), Some(_)) => SessionCookie::Live,

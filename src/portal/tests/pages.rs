@@ -148,6 +148,7 @@ fn user_page(is_me: bool, complaint: Option<Complaint<'_>>) -> String {
         has_password: true,
         has_factor: true,
         sessions: &sessions,
+        place: "",
         min_length: 12,
         history: 10,
         now: Timestamp::from_millis(60_000),

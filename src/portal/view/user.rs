@@ -24,6 +24,8 @@ pub(in crate::portal) struct User<'a> {
     pub(in crate::portal) has_password: bool,
     pub(in crate::portal) has_factor: bool,
     pub(in crate::portal) sessions: &'a [SessionRow<'a>],
+    /// Where connections are counted, with a blank before it; empty where there is one node.
+    pub(in crate::portal) place: &'static str,
     pub(in crate::portal) min_length: usize,
     /// How many past passwords can't be used again.
     pub(in crate::portal) history: usize,
@@ -133,7 +135,7 @@ fn sessions(view: &User<'_>) -> Markup {
             }
             div class="all" {
                 p id="counts" {
-                    "Sessions: " strong { (view.sessions.len()) } ", open connections: "
+                    "Sessions: " strong { (view.sessions.len()) } ", open connections" (view.place) ": "
                     strong { (open) } ". Logging out ends them all at once and cuts what is open."
                 }
                 (button(view, "logout-all", "danger", "Log out of all devices"))

@@ -129,6 +129,12 @@ impl Sessions {
         }
     }
 
+    /// The session of a token as this table has it, though it may have ended elsewhere: for whoever wants
+    /// to end it.
+    pub fn known(&self, token: &TokenHash) -> Option<Arc<Session>> {
+        self.of_token(token)
+    }
+
     /// Whether other nodes have tables over the same store.
     pub fn is_shared(&self) -> bool {
         self.0.trust.is_shared()
