@@ -33,9 +33,10 @@ const EMPTY_NAMES: [&str; 6] = ["utils", "common", "helpers", "types", "manager"
 
 /// Where the gateway itself is the actor: what it finds out, counts or brings up to date, and refusals
 /// of those who have not said who they are. A change that a person or a program asked for names them.
-const WITHOUT_AN_ACTOR: [&str; 10] = [
+const WITHOUT_AN_ACTOR: [&str; 11] = [
     "src/cluster/begin_anew.rs",
     "src/login/mod.rs",
+    "src/login/told.rs",
     "src/management/told.rs",
     "src/management/token_watch.rs",
     "src/store/admission.rs",

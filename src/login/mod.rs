@@ -11,31 +11,40 @@
 //! session. A session is kept only if the user's generation is still the one that was read together
 //! with the password hash (promise 2).
 
+mod another_time;
+mod bounded;
+mod decoy;
+mod device;
 mod guess;
 mod pending;
+mod runs;
 mod start;
 mod tally;
 mod throttle;
+mod told;
 mod wrong_secrets;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub use self::another_time::AnotherTime;
+pub use self::device::{Devices, LIFETIME as DEVICE_LIFETIME, ShownDevice};
 pub use self::guess::keep_counts;
 pub use self::pending::Half;
 use self::pending::{Pending, Stage};
+pub use self::runs::Wrong;
 use self::start::SignedIn;
 use self::throttle::{Attempt, Throttle};
-pub use self::wrong_secrets::{Wrong, WrongSecrets};
-use crate::clock::{Clock, Timestamp};
+use self::told::{Failure, Told, Whose};
+pub use self::wrong_secrets::WrongSecrets;
+use crate::clock::Clock;
 use crate::cluster::{Cluster, Unreached};
 use crate::config::Live;
 use crate::credentials::password::{PasswordError, Passwords, Purpose};
 use crate::credentials::recovery::{self, RecoveryCode};
 use crate::credentials::totp::{self, TotpError};
-use crate::model::{
-    Action, Actor, ClientAddress, Event, FactorKind, Guess, TokenHash, User, UserName,
-};
+use crate::model::{Action, Actor, ClientAddress, Event, FactorKind, TokenHash, User, UserName};
 use crate::secret::Secret;
 use crate::session::{Session, Sessions, Token};
 use crate::store::change::{Proof, RehashPassword};
@@ -56,6 +65,8 @@ struct Desk {
     host: String,
     clock: Clock,
     throttle: Throttle,
+    devices: Devices,
+    told: Told,
     /// Keeping a session and taking it into the table go in one order for all, or a session that the
     /// store has ended for a newer one could enter the table after that one was told.
     starting: tokio::sync::Mutex<()>,
@@ -71,6 +82,8 @@ pub struct Origin {
     pub replaces: Option<TokenHash>,
     /// The sign-in under way that the browser showed; one that waits for an app is gone on with.
     pub half: Option<Half>,
+    /// That somebody has signed in there before.
+    pub shown: ShownDevice,
 }
 
 /// Where a right password leads.
@@ -89,6 +102,8 @@ pub enum Next {
 pub struct NewSession {
     pub token: Token,
     pub session: Arc<Session>,
+    /// For the browser to be known by at later sign-ins.
+    pub device: Secret<String>,
 }
 
 /// A sign-in that is under way, as pages show it.
@@ -169,6 +184,8 @@ impl Login {
     ) -> Self {
         Self(Arc::new(Desk {
             throttle: Throttle::new(config.clone(), &store),
+            devices: Devices::new(&store.device_key()),
+            told: Told::default(),
             store,
             sessions,
             cluster,
@@ -220,6 +237,7 @@ impl Login {
             return Err(SignInError::Expired);
         };
         let user = pending.user;
+        let who = user.clone();
         let starting = async {
             let (kind, proof) = match RecoveryCode::parse(code) {
                 Some(code) => (FactorKind::RecoveryCode, Proof::RecoveryCode(code.hash())),
@@ -233,9 +251,10 @@ impl Login {
             self.start(signed_in, from).await
         };
         let started = starting.await;
-        if !is_of_the_code(&started) {
+        match is_of_the_code(&started) {
+            true => self.tell(Whose::User(&who), Failure::Code, from),
             // Whatever else went wrong, it was not the code.
-            attempt.has_not_failed().await;
+            false => attempt.has_not_failed().await,
         }
         started
     }
@@ -318,14 +337,28 @@ impl Login {
         };
         let facts = facts.map_err(SignInError::Store)?;
         let name = canonical.as_ref().map_or(name, UserName::as_str);
-        let keys = self.keys_of_password(name, facts.as_ref(), from);
-        let attempt = self.may_guess(keys).await?;
+        let whose = match &facts {
+            Some(facts) => Whose::User(&facts.user),
+            None => Whose::Nobody(name),
+        };
+        let ways = self.ways_of_password(name, facts.as_ref(), from);
+        let attempt = self.may_guess(ways, whose, from).await?;
         let stored = facts.as_ref().and_then(|facts| facts.password.as_ref());
         let hash = (stored, Purpose::SignIn);
+        let was_right = AtomicBool::new(false);
         let verified = self.verify(password, hash, attempt, |right| {
+            was_right.store(right, Ordering::Relaxed);
             right && facts.as_ref().is_some_and(|facts| !facts.user.disabled)
         });
-        let outdated = verified.await?;
+        let verified = verified.await;
+        if let Err(SignInError::Refused) = verified {
+            let failure = match was_right.into_inner() {
+                true => Failure::Disabled,
+                false => Failure::Password,
+            };
+            self.tell(whose, failure, from);
+        }
+        let outdated = verified?;
         let facts = facts.ok_or(SignInError::Refused)?;
         if outdated {
             self.rehash(&facts.user, password).await;
@@ -339,7 +372,7 @@ impl Login {
         password: &Secret<String>,
         (stored, purpose): (Option<&Secret<String>>, Purpose),
         attempt: Attempt<'_>,
-        may: impl FnOnce(bool) -> bool,
+        may: impl FnOnce(bool) -> bool + Send,
     ) -> Result<bool, SignInError> {
         match self.0.passwords.verify(password, stored, purpose).await {
             Ok(verified) if may(verified.right) => {
@@ -385,8 +418,9 @@ impl Login {
     ) -> Result<(Pending, Attempt<'_>), SignInError> {
         self.0.cluster.hears_from_the_store()?;
         let pending = self.under_try(cookie).await?;
-        let key = self.key_of_user(pending.user.id, Guess::Code, from);
-        let attempt = self.may_guess([Some(key), None]).await?;
+        let ways = self.ways_of_code(&pending.user, from);
+        let whose = Whose::User(&pending.user);
+        let attempt = self.may_guess(ways, whose, from).await?;
         Ok((pending, attempt))
     }
 
@@ -434,28 +468,6 @@ impl Login {
             "a code is of another time: {told}; the clock of the phone or of this gateway is wrong, or the code was an old one"
         );
         Ok((SignInError::CodeOfAnotherTime(told), Some(apart.step)))
-    }
-}
-
-/// A code that would be right at another time, as the person is told: a clock may be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AnotherTime {
-    /// It is to come, by the gateway's clock.
-    pub is_ahead: bool,
-    /// How far, rounded up.
-    pub minutes: u64,
-    /// What the gateway's clock says.
-    pub gateway: Timestamp,
-}
-
-impl std::fmt::Display for AnotherTime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let minutes = self.minutes;
-        let unit = if minutes == 1 { "minute" } else { "minutes" };
-        match self.is_ahead {
-            true => write!(f, "it will be right in about {minutes} {unit}"),
-            false => write!(f, "it was right about {minutes} {unit} ago"),
-        }
     }
 }
 

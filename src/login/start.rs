@@ -76,7 +76,7 @@ impl Login {
             false => None,
         };
         let admitted = self.0.store.commit(start, event).await.map_err(moved_on)?;
-        self.0.throttle.signed_in(user.id);
+        self.has_signed_in(&user);
         let ended: Vec<_> = admitted
             .outcome()
             .ended
@@ -99,7 +99,11 @@ impl Login {
             self.0.sessions.remove(&session.token_hash());
             return Err(SignInError::Expired);
         }
-        Ok(NewSession { token, session })
+        Ok(NewSession {
+            device: self.0.devices.cookie(session.user(), &from.shown.host, now),
+            token,
+            session,
+        })
     }
 
     /// The configuration may have begun to ask for a second factor since the password was checked, and

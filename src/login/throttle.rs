@@ -2,51 +2,62 @@
 //!
 //! | counted by | bound | at the bound |
 //! | --- | --- | --- |
-//! | user | the list of users | – |
-//! | name of nobody | 65 536 counters, chosen by a keyed hash | names share one: a stranger waits sooner |
-//! | session | 20 000 | the counts that end soonest are forgotten |
-//! | address | 50 000 | likewise |
+//! | name | 262,144 counters, chosen by a keyed hash | names share one: they wait sooner |
+//! | user, for codes | the list of users | – |
+//! | device | 20,000 | the counts that end soonest are forgotten |
+//! | session | 20,000 | likewise |
+//! | address | 50,000 | likewise |
 //!
-//! Names of nobody are counted as users are, or the throttle would tell who exists. Theirs are never
-//! forgotten for room, since "forgotten" would be seen from outside; users never share a counter, so
-//! that no flood of names locks anybody out. Addresses are forgotten rather than refused: with a /48 of
-//! IPv6 anybody fills any table, and a full one must not keep everybody out; the count by user holds.
+//! A wrong password is counted by the name that was typed, whether a user has it or not: in one table, kept
+//! alike over a restart, answered alike. So the throttle does not tell who exists, and the sum of what
+//! strangers can make is bounded. Names are never forgotten for room, since "forgotten" would be seen from
+//! outside, and a flood of names could end a row of failures. Addresses are forgotten rather than refused:
+//! with a /48 of IPv6 anybody fills any table, and a full one must not keep everybody out.
 //!
-//! Whoever shows a live session of the user that is named is counted by that session alone, and neither
-//! held up by what strangers did with the name, or from the same address, nor able to hold up others.
+//! What a stranger does is not felt by somebody who shows a live session of the user that is named, which
+//! is counted alone, nor in a browser in which the user signed in before: that one has a small allowance
+//! of its own, and once it is used up is a stranger like all others.
 //!
-//! The counts of users are written behind and brought back at start: a crash forgets a second of them.
-//! Those of sessions, addresses and nobody live in memory: they are worth a window at most, and whoever
-//! could restart the gateway at will needs no password.
+//! Counts of names, users and devices are written behind and brought back at start: a crash forgets a
+//! second of them. Those of sessions and addresses live in memory: they are worth a window at most.
 //!
 //! Where several nodes share a store, all of it is counted there instead, and nothing here.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::Notify;
 
 use super::SignInError;
+use super::bounded::Bounded;
 use super::tally::{Limit, Room, Tally};
 use crate::clock::{Clock, Timestamp};
-use crate::config::Live;
-use crate::model::{Guess, TokenHash, UserId};
-use crate::secret::sha256;
-use crate::store::{Bound, Failures, GuessKey, Guessed, Store};
+use crate::config::{Live, Rate};
+use crate::model::{DeviceId, Guess, TokenHash, UserId};
+use crate::store::{Bound, Failures, GuessKey, Guessed, NameTag, Store};
 
-const STRANGERS: usize = 1 << 16;
+const MOST_DEVICES: usize = 20_000;
 const MOST_SESSIONS: usize = 20_000;
 pub(super) const MOST_ADDRESSES: usize = 50_000;
 
+/// So many wrong guesses a day are a device's own: whoever stole its cookie gains no more than these.
+const OF_DEVICE: Rate = Rate {
+    count: 10,
+    window: Duration::from_secs(24 * 60 * 60),
+};
+
 /// By what a guess is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
-    User(UserId, Guess),
-    Nobody(u16),
+    /// A password, by the name that was typed.
+    Name(NameTag),
+    /// A code, behind a right password.
+    Code(UserId),
+    Device(DeviceId, Guess),
     Session(TokenHash, Guess),
     Address(IpAddr),
 }
@@ -54,8 +65,6 @@ pub(super) enum Key {
 #[derive(Debug)]
 pub(super) struct Throttle {
     config: Live,
-    /// So that nobody can choose names that share a counter.
-    key: String,
     counts: Mutex<Counts>,
     settled: Notify,
     clock: Clock,
@@ -65,18 +74,12 @@ pub(super) struct Throttle {
 
 #[derive(Debug)]
 struct Counts {
-    users: HashMap<(UserId, Guess), Tally>,
-    unwritten: HashSet<(UserId, Guess)>,
-    nobody: Vec<Tally>,
+    names: HashMap<NameTag, Tally>,
+    codes: HashMap<UserId, Tally>,
+    devices: Bounded<(DeviceId, Guess)>,
+    unwritten: HashSet<Key>,
     sessions: Bounded<(TokenHash, Guess)>,
     addresses: Bounded<IpAddr>,
-}
-
-/// Counts of which only so many are kept.
-#[derive(Debug)]
-pub(super) struct Bounded<K> {
-    most: usize,
-    tallies: HashMap<K, Tally>,
 }
 
 /// The right to one guess. Dropped, it has failed, also when nobody waited for the answer.
@@ -92,11 +95,11 @@ impl Throttle {
     pub(super) fn new(config: Live, store: &Store) -> Self {
         Self {
             config,
-            key: URL_SAFE_NO_PAD.encode(store.name_key()),
             counts: Mutex::new(Counts {
-                users: HashMap::new(),
+                names: HashMap::new(),
+                codes: HashMap::new(),
+                devices: Bounded::new(MOST_DEVICES),
                 unwritten: HashSet::new(),
-                nobody: vec![Tally::EMPTY; STRANGERS],
                 sessions: Bounded::new(MOST_SESSIONS),
                 addresses: Bounded::new(MOST_ADDRESSES),
             }),
@@ -104,12 +107,6 @@ impl Throttle {
             clock: store.clock().clone(),
             shared: store.is_shared().then(|| store.clone()),
         }
-    }
-
-    /// By what a name is counted that no user has.
-    pub(super) fn nobody(&self, name: &str) -> Key {
-        let [first, second, ..] = sha256(&format!("{}{name}", self.key));
-        Key::Nobody(u16::from_be_bytes([first, second]))
     }
 
     /// Takes the right to one guess, and waits for others that are under way where they decide.
@@ -168,17 +165,14 @@ impl Throttle {
         let now = self.clock.now();
         let mut counts = self.lock();
         for key in keys.iter().flatten() {
-            let room = counts
-                .of(key, now)
-                .map_or(Room::Free, |tally| tally.room(self.limit(key), now));
+            let room = counts.of(key, now).room(self.limit(key), now);
             if room != Room::Free {
                 return room;
             }
         }
         for key in keys.iter().flatten() {
-            if let Some(tally) = counts.of(key, now) {
-                tally.under_way = tally.under_way.saturating_add(1);
-            }
+            let tally = counts.of(key, now);
+            tally.under_way = tally.under_way.saturating_add(1);
         }
         Room::Free
     }
@@ -187,11 +181,9 @@ impl Throttle {
         let now = self.clock.now();
         let mut counts = self.lock();
         for key in keys.iter().flatten() {
-            if let Some(tally) = counts.of(key, now) {
-                tally.settle(self.limit(key), has_failed, now);
-            }
-            if let (Key::User(user, guess), true) = (key, has_failed) {
-                counts.unwritten.insert((*user, *guess));
+            counts.of(key, now).settle(self.limit(key), has_failed, now);
+            if has_failed && key.is_kept() {
+                counts.unwritten.insert(*key);
             }
         }
         drop(counts);
@@ -199,68 +191,76 @@ impl Throttle {
     }
 
     /// A sign-in was whole: nothing is in a row any more. The windows stay.
-    pub(super) fn signed_in(&self, user: UserId) {
-        self.change(user, |tally| tally.in_a_row = 0);
+    pub(super) fn signed_in(&self, user: UserId, name: NameTag) {
+        self.change(&[Key::Code(user), Key::Name(name)], end_row);
     }
 
-    /// Forgets what a user failed at.
-    pub(super) fn forgive(&self, user: UserId) {
-        self.change(user, |tally| {
+    /// Forgets what was tried with a user's name, and what the user failed at.
+    pub(super) fn forgive(&self, user: UserId, name: NameTag) {
+        self.change(&[Key::Code(user), Key::Name(name)], |tally| {
             tally.failed = 0;
             tally.in_a_row = 0;
         });
         self.settled.notify_waiters();
     }
 
-    fn change(&self, user: UserId, change: impl Fn(&mut Tally)) {
+    /// Ends the rows of these, as a whole sign-in would.
+    pub(super) fn end_rows(&self, keys: &[GuessKey]) {
+        let keys: Vec<_> = keys.iter().filter_map(Key::of_kept).collect();
+        self.change(&keys, end_row);
+    }
+
+    fn change(&self, keys: &[Key], change: impl Fn(&mut Tally)) {
+        let now = self.clock.now();
         let mut counts = self.lock();
-        for key in [(user, Guess::Password), (user, Guess::Code)] {
-            if let Some(tally) = counts.users.get_mut(&key) {
-                let before = *tally;
-                change(tally);
-                // Also in case that an older count is just being written.
-                if *tally != before {
-                    counts.unwritten.insert(key);
-                }
+        for key in keys {
+            let tally = counts.of(key, now);
+            let before = *tally;
+            change(tally);
+            // Also in case that an older count is just being written.
+            if *tally != before {
+                counts.unwritten.insert(*key);
             }
         }
     }
 
     /// What the store kept.
     pub(super) fn restore(&self, kept: Vec<Failures>) {
+        let now = self.clock.now();
         let mut counts = self.lock();
         for one in kept {
-            let tally = Tally {
-                failed: one.failed,
-                window_ends: one.window_ends,
-                in_a_row: one.in_a_row,
-                under_way: 0,
-            };
-            counts.users.insert((one.user, one.guess), tally);
+            if let Some(key) = Key::of_kept(&one.key) {
+                *counts.of(&key, now) = Tally {
+                    failed: one.failed,
+                    window_ends: one.window_ends,
+                    in_a_row: one.in_a_row,
+                    under_way: 0,
+                };
+            }
         }
     }
 
     /// What has changed since it was last written.
     pub(super) fn unwritten(&self) -> Vec<Failures> {
+        let now = self.clock.now();
         let mut counts = self.lock();
         let keys = std::mem::take(&mut counts.unwritten);
-        let count = |(user, guess): (UserId, Guess)| {
-            let tally = counts.users.get(&(user, guess))?;
-            Some(Failures {
-                user,
-                guess,
+        let mut count = |key: Key| {
+            let tally = *counts.of(&key, now);
+            Failures {
+                key: key.in_store(),
                 failed: tally.failed,
                 window_ends: tally.window_ends,
                 in_a_row: tally.in_a_row,
-                locked: tally.is_locked(self.limit(&Key::User(user, guess))),
-            })
+                locked: tally.is_locked(self.limit(&key)),
+            }
         };
-        keys.into_iter().filter_map(count).collect()
+        keys.into_iter().map(&mut count).collect()
     }
 
     /// These could not be written.
     pub(super) fn write_again(&self, failures: &[Failures]) {
-        let keys = failures.iter().map(|one| (one.user, one.guess));
+        let keys = failures.iter().filter_map(|one| Key::of_kept(&one.key));
         self.lock().unwritten.extend(keys);
     }
 
@@ -268,12 +268,12 @@ impl Throttle {
         let config = self.config.now();
         let in_a_row = config.throttle.per_user_total;
         let (rate, in_a_row) = match key {
-            Key::User(_, Guess::Code) | Key::Session(_, Guess::Code) => {
+            Key::Code(_) | Key::Session(_, Guess::Code) => {
                 (config.second_factor.throttle, in_a_row)
             }
-            Key::User(..) | Key::Session(..) | Key::Nobody(_) => {
-                (config.throttle.per_user, in_a_row)
-            }
+            Key::Name(_) | Key::Session(_, Guess::Password) => (config.throttle.per_user, in_a_row),
+            Key::Device(_, Guess::Code) => (of_device(config.second_factor.throttle), in_a_row),
+            Key::Device(_, Guess::Password) => (of_device(config.throttle.per_user), in_a_row),
             Key::Address(_) => (config.throttle.per_address, u32::MAX),
         };
         Limit { rate, in_a_row }
@@ -285,17 +285,48 @@ impl Throttle {
     }
 }
 
+/// What a device may do of what is allowed to strangers.
+fn of_device(strangers: Rate) -> Rate {
+    Rate {
+        count: OF_DEVICE.count.min(strangers.count),
+        window: OF_DEVICE.window,
+    }
+}
+
+fn end_row(tally: &mut Tally) {
+    tally.in_a_row = 0;
+}
+
 impl Key {
-    /// By what it is counted in a store that several nodes share.
+    /// By what it is counted in the store.
     fn in_store(&self) -> GuessKey {
         match self {
-            Self::User(user, guess) => GuessKey::User(*user, *guess),
-            Self::Nobody(place) => GuessKey::Other(format!("nobody/{place}")),
+            Self::Name(tag) => GuessKey::Name(*tag),
+            Self::Code(user) => GuessKey::User(*user, Guess::Code),
+            Self::Device(device, guess) => GuessKey::Device(*device, *guess),
             Self::Session(token, guess) => {
                 let token = URL_SAFE_NO_PAD.encode(token.0);
                 GuessKey::Other(format!("session/{token}/{}", guess.as_str()))
             }
             Self::Address(address) => GuessKey::Other(format!("address/{address}")),
+        }
+    }
+
+    /// What is brought back after a restart.
+    fn of_kept(key: &GuessKey) -> Option<Self> {
+        match key {
+            GuessKey::Name(tag) => Some(Self::Name(*tag)),
+            GuessKey::User(user, Guess::Code) => Some(Self::Code(*user)),
+            GuessKey::Device(device, guess) => Some(Self::Device(*device, *guess)),
+            // Passwords are counted by name.
+            GuessKey::User(_, Guess::Password) | GuessKey::Other(_) => None,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        match self {
+            Self::Name(_) | Self::Code(_) | Self::Device(..) => true,
+            Self::Session(..) | Self::Address(_) => false,
         }
     }
 
@@ -314,44 +345,14 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Counts {
-    fn of(&mut self, key: &Key, now: Timestamp) -> Option<&mut Tally> {
+    fn of(&mut self, key: &Key, now: Timestamp) -> &mut Tally {
         match key {
-            Key::User(user, guess) => {
-                Some(self.users.entry((*user, *guess)).or_insert(Tally::EMPTY))
-            }
-            Key::Nobody(place) => self.nobody.get_mut(usize::from(*place)),
-            Key::Session(token, guess) => Some(self.sessions.of((*token, *guess), now)),
-            Key::Address(address) => Some(self.addresses.of(*address, now)),
+            Key::Name(name) => self.names.entry(*name).or_insert(Tally::EMPTY),
+            Key::Code(user) => self.codes.entry(*user).or_insert(Tally::EMPTY),
+            Key::Device(device, guess) => self.devices.of((*device, *guess), now),
+            Key::Session(token, guess) => self.sessions.of((*token, *guess), now),
+            Key::Address(address) => self.addresses.of(*address, now),
         }
-    }
-}
-
-impl<K: Eq + Hash> Bounded<K> {
-    pub(super) fn new(most: usize) -> Self {
-        Self {
-            most,
-            tallies: HashMap::new(),
-        }
-    }
-
-    pub(super) fn of(&mut self, key: K, now: Timestamp) -> &mut Tally {
-        if self.tallies.len() >= self.most && !self.tallies.contains_key(&key) {
-            self.make_room(now);
-        }
-        self.tallies.entry(key).or_insert(Tally::EMPTY)
-    }
-
-    /// Forgets what is over, or the older half: seldom, so that a flood pays little for each.
-    fn make_room(&mut self, now: Timestamp) {
-        self.tallies
-            .retain(|_, tally| now < tally.window_ends || tally.under_way > 0);
-        if self.tallies.len() < self.most / 2 {
-            return;
-        }
-        let mut ends: Vec<Timestamp> = self.tallies.values().map(|one| one.window_ends).collect();
-        let middle = ends.len() / 2;
-        let middle = *ends.select_nth_unstable(middle).1;
-        self.tallies.retain(|_, tally| middle < tally.window_ends);
     }
 }
 
@@ -381,14 +382,6 @@ impl Drop for Attempt<'_> {
 mod tests {
     use super::*;
 
-    fn at(millis: i64) -> Tally {
-        Tally {
-            failed: 1,
-            window_ends: Timestamp::from_millis(millis),
-            ..Tally::EMPTY
-        }
-    }
-
     #[test]
     fn addresses_of_one_customer_are_one() {
         let key = |text: &str| Key::address(text.parse().unwrap());
@@ -396,21 +389,5 @@ mod tests {
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-    }
-
-    #[test]
-    fn a_flood_never_passes_the_bound_and_the_newest_stay() {
-        let mut table = Bounded::new(100);
-        for number in 0..10_000_i64 {
-            *table.of(number, Timestamp::from_millis(0)) = at(1 + number);
-            assert!(table.tallies.len() <= 100);
-            assert!(table.tallies.contains_key(&number));
-        }
-        table.make_room(Timestamp::from_millis(20_000));
-        assert_eq!(table.tallies.len(), 0, "what is over goes first");
-        for number in 0..1_000_i64 {
-            *table.of(number, Timestamp::from_millis(0)) = at(7);
-            assert!(table.tallies.len() <= 100, "all of one moment");
-        }
     }
 }

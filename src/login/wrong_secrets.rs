@@ -3,114 +3,43 @@
 //! Such a secret has 256 random bits, so that a limit is not what protects it. It keeps a flood from
 //! costing more than its first requests, and lets the audit list tell of a run in one entry. The
 //! secret is looked up first: one that is right is never held up by what others sent from its address.
-//!
-//! Each node counts for itself and forgets at a restart: what is counted is worth one window.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use super::tally::{Limit, Room, Tally};
-use super::throttle::{Bounded, MOST_ADDRESSES, network};
+use super::runs::{Runs, Wrong};
+use super::throttle::network;
 use crate::clock::Timestamp;
 use crate::config::Rate;
 use crate::model::ClientAddress;
 
 /// Wrong secrets of one kind. Cheap to clone; clones count together.
-#[derive(Debug, Clone)]
-pub struct WrongSecrets(Arc<Mutex<Counts>>);
-
-#[derive(Debug)]
-struct Counts {
-    addresses: Bounded<IpAddr>,
-    /// Of proxies that name no client. They are told of and never held up.
-    proxies: Bounded<IpAddr>,
-    /// Runs that were worth an entry of the audit list: their number is bounded, or whoever has a
-    /// large network could fill the list.
-    told: Tally,
-}
-
-/// What follows from one more wrong secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wrong {
-    /// It begins a run of its address that the audit list should tell of.
-    pub begins_run: bool,
-    /// It is the one with which the limit of its address is reached.
-    pub reaches_limit: bool,
-    /// There were too many before it: how long the address has to wait.
-    pub wait: Option<Duration>,
-}
-
-/// More of them than anybody has in front of one gateway.
-const MOST_PROXIES: usize = 1_000;
-
-/// So many runs are told of in an hour.
-const MOST_TOLD: Rate = Rate {
-    count: 60,
-    window: Duration::from_secs(60 * 60),
-};
-
-impl Default for WrongSecrets {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Counts {
-            addresses: Bounded::new(MOST_ADDRESSES),
-            proxies: Bounded::new(MOST_PROXIES),
-            told: Tally::EMPTY,
-        })))
-    }
+#[derive(Debug, Clone, Default)]
+pub struct WrongSecrets {
+    of_clients: Runs<(), IpAddr>,
+    /// Of proxies that name no client.
+    of_proxies: Runs<(), IpAddr>,
 }
 
 impl WrongSecrets {
     /// Counts one that came from `client`, of which `rate` says how many are allowed. What a proxy brings
     /// without a name may be of many people: runs of it are told of, and nobody is held up.
     pub fn count(&self, client: ClientAddress, rate: Rate, now: Timestamp) -> Wrong {
-        // A panic while holding the lock leaves the counts whole, so poisoning tells nothing.
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = &mut *counts;
-        let limit = in_a_window(rate);
-        let (tally, is_one_client) = match client {
-            ClientAddress::Known(address) => (counts.addresses.of(network(address), now), true),
-            ClientAddress::OfProxy(address) => (counts.proxies.of(address, now), false),
-        };
-        if let Room::None(wait) = tally.room(limit, now) {
-            let wait = wait.max(Duration::from_secs(1));
-            return Wrong {
-                begins_run: false,
+        match client {
+            ClientAddress::Known(address) => self.of_clients.count((), network(address), rate, now),
+            ClientAddress::OfProxy(address) => Wrong {
                 reaches_limit: false,
-                wait: is_one_client.then_some(wait),
-            };
+                wait: None,
+                ..self.of_proxies.count((), address, rate, now)
+            },
         }
-        let is_first = tally.failed == 0;
-        tally.settle(limit, true, now);
-        Wrong {
-            begins_run: is_first && counts.told.takes(in_a_window(MOST_TOLD), now),
-            reaches_limit: is_one_client && tally.failed == rate.count,
-            wait: None,
-        }
-    }
-}
-
-impl Tally {
-    /// Counts one more, if there is room for it.
-    fn takes(&mut self, limit: Limit, now: Timestamp) -> bool {
-        let has_room = self.room(limit, now) == Room::Free;
-        if has_room {
-            self.settle(limit, true, now);
-        }
-        has_room
-    }
-}
-
-/// Nothing but the window counts.
-fn in_a_window(rate: Rate) -> Limit {
-    Limit {
-        rate,
-        in_a_row: u32::MAX,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::runs::MOST_TOLD;
     use super::*;
 
     const RATE: Rate = Rate {

@@ -31,6 +31,10 @@ pub enum Action {
     TokenEndsSoon,
     /// A wrong management token, or one that may not do what it was used for.
     TokenRefused,
+    /// Somebody was not let in: a wrong password or code, or a disabled account.
+    SignInFailed,
+    /// Somebody is not let in without a look at what is typed: too many failures came before.
+    Guessing,
     /// A set-up link that is none, or none any more.
     SetupLinkRefused,
     StoreRestored,
@@ -159,6 +163,8 @@ impl Action {
             Self::TokenRotated => "token-rotated",
             Self::TokenEndsSoon => "token-ends-soon",
             Self::TokenRefused => "token-refused",
+            Self::SignInFailed => "sign-in-failed",
+            Self::Guessing => "guessing",
             Self::SetupLinkRefused => "setup-link-refused",
             Self::StoreRestored => "store-restored",
         }

@@ -9,6 +9,8 @@ pub enum Guess {
 }
 
 impl Guess {
+    pub const ALL: [Self; 2] = [Self::Password, Self::Code];
+
     /// The name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {

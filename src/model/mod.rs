@@ -5,6 +5,7 @@
 
 mod actor;
 mod client;
+mod device_id;
 mod end_reason;
 mod event;
 mod factor;
@@ -18,6 +19,7 @@ mod user;
 
 pub use actor::{Actor, Credential};
 pub use client::ClientAddress;
+pub use device_id::DeviceId;
 pub use end_reason::{EndReason, EndedSession};
 pub use event::{Action, Asked, Event};
 pub use factor::FactorKind;

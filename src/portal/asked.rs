@@ -11,8 +11,9 @@ use super::csrf::{self, Binding, FormKey};
 use super::form::Form;
 use super::refusal::{Refusal, SIGN_IN_NEEDED, unauthorized};
 use super::{Desk, step};
-use crate::gate::{Destination, Visit};
-use crate::login::{Half, Origin};
+use crate::gate::{Destination, Target, Visit};
+use crate::login::{Half, Origin, ShownDevice};
+use crate::secret::Secret;
 use crate::session::{Session, device_name};
 use crate::wire::cookie::{self, Found};
 use crate::wire::{NextPath, Request};
@@ -128,6 +129,18 @@ impl Asked {
             device: device_name(agent.unwrap_or_default()),
             replaces: self.visit.session.as_ref().map(|old| old.token_hash()),
             half: self.sign_in_cookie().map(Half::shown),
+            shown: self.shown_device(),
+        }
+    }
+
+    fn shown_device(&self) -> ShownDevice {
+        let host = Target::read(&self.parts).map(|target| target.host().canonical().to_owned());
+        ShownDevice {
+            cookie: match cookie::find(&self.parts.headers, cookie::DEVICE) {
+                Found::One(value) => Some(Secret::new(value.to_owned())),
+                Found::None | Found::Conflict => None,
+            },
+            host: host.unwrap_or_default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 
 use super::asked::{Asked, Posted};
 use super::csrf::Binding;
@@ -16,22 +17,26 @@ use crate::model::{Action, Event, SessionId, TokenHash};
 use crate::revoke::Revocation;
 use crate::session::Session;
 use crate::users::UsersError;
-use crate::wire::{NextPath, Problem, Response};
+use crate::wire::{NextPath, Problem, Response, cookie};
 
 pub(super) async fn post(State(desk): State<Arc<Desk>>, posted: Posted) -> Answer {
     // A person who has no session any more is where this leads to, and wants nothing kept.
+    let forgets = posted.form.optional("forget")?.is_some();
     if let Some(token) = posted.asked.visit.untold {
-        return leave_untold(&desk, &posted, token, Leaving::ThisBrowser).await;
+        let answer = leave_untold(&desk, &posted, token, Leaving::ThisBrowser).await?;
+        return Ok(forgotten(answer, forgets));
     }
     let Some(session) = posted.asked.visit.session.clone() else {
-        return Ok(left(Done::LoggedOut));
+        return Ok(forgotten(left(Done::LoggedOut), forgets));
     };
     if !posted.fits(&desk.form_key, Binding::Session(session.token_hash()))? {
         return Err(account::out_of_date(&desk, session).await);
     }
     match end(&desk, &posted, &session, &session).await {
-        Ok(()) => Ok(left(Done::LoggedOut)),
-        Err(refused) => refused.of_this_browser(),
+        Ok(()) => Ok(forgotten(left(Done::LoggedOut), forgets)),
+        Err(refused) => refused
+            .of_this_browser()
+            .map(|answer| forgotten(answer, forgets)),
     }
 }
 
@@ -87,6 +92,15 @@ fn only_this_one() -> Problem {
         "The store could not be asked whose session it was, so your other devices are not logged out: \
          sign in again and repeat it there",
     )
+}
+
+/// The same answer, after which this browser is not known any more either, where that was asked for.
+fn forgotten(mut answer: Response, forgets: bool) -> Response {
+    if forgets {
+        let gone = cookie::clear(cookie::DEVICE);
+        answer.headers_mut().append(SET_COOKIE, gone);
+    }
+    answer
 }
 
 /// Why a session is not ended for certain.

@@ -12,7 +12,7 @@ use super::csrf::Binding;
 use super::done::Done;
 use super::page::see_other;
 use super::refusal::{Refusal, busy, failed, no_store, too_many, unauthorized};
-use crate::login::{AnotherTime, Half, NewSession, Next, SignInError, WaitsFor};
+use crate::login::{AnotherTime, DEVICE_LIFETIME, Half, NewSession, Next, SignInError, WaitsFor};
 use crate::model::UserName;
 use crate::store::StoreError;
 use crate::telemetry::SignIn;
@@ -106,6 +106,10 @@ pub(super) fn let_in(headers: &mut HeaderMap, new: &NewSession) {
     headers.append(
         SET_COOKIE,
         cookie::set(cookie::SESSION, new.token.cookie_value()),
+    );
+    headers.append(
+        SET_COOKIE,
+        cookie::keep(cookie::DEVICE, new.device.expose(), DEVICE_LIFETIME),
     );
     headers.append(SET_COOKIE, cookie::clear(cookie::SIGN_IN));
     headers.append(SET_COOKIE, cookie::clear(cookie::FORM));

@@ -43,7 +43,7 @@ use self::engine::{Engine, Work};
 pub use self::expiry::{OVER_AT_ONCE, Over};
 pub use self::failures::Failures;
 pub use self::feed::{Ear, Entry, Feed, FeedNumber, Line, Subject, Tag, Told};
-pub use self::guesses::{Bound, GuessKey, Guessed};
+pub use self::guesses::{Bound, GuessKey, Guessed, NameTag};
 pub use self::look::{Looked, look};
 pub use self::moving::{Moved, move_to};
 pub use self::node::{Card, NodeId, NodeRow};
@@ -59,6 +59,7 @@ pub use self::unanswered::Unanswered;
 use crate::clock::Clock;
 use crate::config::{KeySource, Live, Place, Server, Storage};
 use crate::model::{EndReason, Event, Scope};
+use crate::secret::Secret;
 use crate::secret_file::{self, Own, SecretFileError};
 use crate::telemetry::Metrics;
 
@@ -208,6 +209,7 @@ impl Store {
             probe: Probe::default(),
         };
         store.check_seal().await?;
+        store.bring_guesses_over().await?;
         Ok(store)
     }
 
@@ -232,6 +234,7 @@ impl Store {
             probe: Probe::default(),
         };
         store.check_seal().await?;
+        store.bring_guesses_over().await?;
         Ok(store)
     }
 
@@ -334,12 +337,12 @@ impl Store {
 
     /// A key for the hidden field of forms: the same after a restart, and not in the database.
     pub fn form_key(&self) -> [u8; 32] {
-        self.seal.derived_key("forms")
+        *self.seal.for_forms().expose()
     }
 
-    /// A key by which the names of nobody are counted: nobody can choose names that share a counter.
-    pub fn name_key(&self) -> [u8; 32] {
-        self.seal.derived_key("names")
+    /// A key for the cookies of devices: the same on every node and after a restart.
+    pub fn device_key(&self) -> Secret<[u8; 32]> {
+        self.seal.for_devices().clone()
     }
 
     /// Closes the database in good order.

@@ -86,10 +86,12 @@ macro_rules! table {
 const TABLES: &[Table] = &[
     table!(
         "users",
-        "id, name, role, email, disabled, generation, password, created",
+        "id, name, role, email, disabled, generation, password, created, guess_key",
         "id",
-        "$1, $2, $3, $4, $5, $6, $7, $8",
-        [Integer, Text, Text, Text, Flag, Integer, Text, Integer]
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9",
+        [
+            Integer, Text, Text, Text, Flag, Integer, Text, Integer, Text
+        ]
     ),
     table!(
         "totp_factors",
@@ -171,6 +173,14 @@ const TABLES: &[Table] = &[
         "user_id, guess",
         "$1, $2, $3, $4, $5, $6",
         [Integer, Text, Integer, Integer, Integer, Flag]
+    ),
+    table!(
+        "guesses",
+        "key, failed, window_ends, in_a_row, locked",
+        // Letters and digits of one length behind one of two words: in one order everywhere.
+        "key",
+        "$1, $2, $3, $4, $5",
+        [Text, Integer, Integer, Integer, Flag]
     ),
     table!(
         "sign_ins",

@@ -42,6 +42,9 @@ pub struct NodeRow {
 /// How many entries of the feed are kept. A node that was away for more begins anew.
 const KEPT: i64 = 100_000;
 
+/// In milliseconds; longer than any cookie of a device lives.
+const DEVICES_KEPT: i64 = 91 * 24 * 60 * 60 * 1000;
+
 type Row = (String, String, String, i64, i64, i64, i64, i64);
 
 /// The tag of an entry, and a node if there is one.
@@ -241,8 +244,17 @@ impl Line {
             (forget!("closings", "seq <= $1"), old),
             (forget!("feed", "seq <= $1"), old),
             (
-                forget!("guesses", "window_ends < $1 AND key NOT LIKE 'nobody/%'"),
+                // A row of failures goes on after its window.
+                forget!(
+                    "guesses",
+                    "window_ends < $1
+                     AND (in_a_row = 0 OR key NOT LIKE 'name/%' AND key NOT LIKE 'device/%')"
+                ),
                 now,
+            ),
+            (
+                forget!("guesses", "window_ends < $1 AND key LIKE 'device/%'"),
+                now.saturating_sub(DEVICES_KEPT),
             ),
             (
                 forget!("ended_sessions", "at < $1"),

@@ -57,6 +57,11 @@ const VERSIONS: &[Version] = &[
         "probe",
         include_str!("migrations/postgres/0009_probe.sql"),
     ),
+    (
+        10,
+        "guesses",
+        include_str!("migrations/postgres/0010_guesses.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

@@ -91,6 +91,7 @@ macro_rules! person_columns {
                 (SELECT count(*) FROM sessions
                  WHERE sessions.user_id = users.id AND replaced_by IS NULL),
                 EXISTS (SELECT 1 FROM failures WHERE failures.user_id = id AND locked)
+                    OR EXISTS (SELECT 1 FROM guesses WHERE key = guess_key AND locked)
          FROM users"
     };
 }

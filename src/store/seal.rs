@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,9 +24,17 @@ use crate::secret_file::{self, Own, SecretFileError};
 
 /// Seals and opens small values.
 #[derive(Clone)]
-pub(super) struct Seal {
-    key: Arc<RandomizedNonceKey>,
-    master: Arc<Secret<Vec<u8>>>,
+pub(super) struct Seal(Arc<Keys>);
+
+/// What is made of the master key.
+struct Keys {
+    sealing: RandomizedNonceKey,
+    /// For the hidden fields of forms.
+    forms: Secret<[u8; 32]>,
+    /// For the cookies of devices.
+    devices: Secret<[u8; 32]>,
+    /// For what names are counted by.
+    names: hmac::Key,
 }
 
 impl fmt::Debug for Seal {
@@ -70,20 +79,23 @@ impl Seal {
             .ok()
             .filter(|key| key.expose().len() == 32)
             .ok_or_else(|| StoreError::Key(format!("{place} is not 32 bytes in base64")))?;
-        let key = RandomizedNonceKey::new(&AES_256_GCM, master.expose())
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, master.expose())
             .map_err(|_| StoreError::Key(format!("{place} is no AES-256 key")))?;
-        let seal = Self {
-            key: Arc::new(key),
-            master: Arc::new(master),
+        let keys = Keys {
+            sealing,
+            forms: derived(&master, "forms")?,
+            devices: derived(&master, "devices")?,
+            names: hmac::Key::new(hmac::HMAC_SHA256, derived(&master, "names")?.expose()),
         };
-        Ok((seal, remark))
+        Ok((Self(Arc::new(keys)), remark))
     }
 
     /// Seals `plain` for `place`: nonce, ciphertext, tag.
     pub(super) fn seal(&self, place: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut sealed = plain.to_vec();
         let nonce = self
-            .key
+            .0
+            .sealing
             .seal_in_place_append_tag(Aad::from(place), &mut sealed)
             .map_err(|_| StoreError::Key("sealing failed".to_owned()))?;
         Ok([nonce.as_ref().as_slice(), &sealed].concat())
@@ -96,7 +108,8 @@ impl Seal {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unreadable())?;
         let mut text = text.to_vec();
         let plain = self
-            .key
+            .0
+            .sealing
             .open_in_place(nonce, Aad::from(place), &mut text)
             .map_err(|_| unreadable())?;
         Ok(Secret::new(plain.to_vec()))
@@ -112,16 +125,32 @@ impl Seal {
         })
     }
 
-    /// A key for another purpose, from which the master key can't be told.
-    pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
-        let master = hmac::Key::new(hmac::HMAC_SHA256, self.master.expose());
-        let tag = hmac::sign(&master, format!("portcullis/{purpose}").as_bytes());
-        let mut key = [0; 32];
-        for (byte, made) in key.iter_mut().zip(tag.as_ref()) {
-            *byte = *made;
-        }
-        key
+    /// The key for the hidden fields of forms.
+    pub(super) fn for_forms(&self) -> &Secret<[u8; 32]> {
+        &self.0.forms
     }
+
+    /// The key for the cookies of devices.
+    pub(super) fn for_devices(&self) -> &Secret<[u8; 32]> {
+        &self.0.devices
+    }
+
+    /// What a name is known by here, to those alone who have the master key.
+    pub(super) fn tag_of_name(&self, name: &str) -> hmac::Tag {
+        hmac::sign(&self.0.names, name.as_bytes())
+    }
+}
+
+/// A key for one purpose, from which neither the master key nor any other can be told (RFC 5869).
+fn derived(master: &Secret<Vec<u8>>, purpose: &str) -> Result<Secret<[u8; 32]>, StoreError> {
+    let purposes = [b"portcullis/", purpose.as_bytes()];
+    let mut key = [0; 32];
+    Salt::new(HKDF_SHA256, &[])
+        .extract(master.expose())
+        .expand(&purposes, HKDF_SHA256)
+        .and_then(|made| made.fill(&mut key))
+        .map_err(|_| StoreError::Key(format!("no key for {purpose} can be derived")))?;
+    Ok(Secret::new(key))
 }
 
 impl Store {

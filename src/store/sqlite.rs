@@ -62,6 +62,11 @@ const VERSIONS: &[Version] = &[
         "probe",
         include_str!("migrations/sqlite/0011_probe.sql"),
     ),
+    (
+        12,
+        "guesses",
+        include_str!("migrations/sqlite/0012_guesses.sql"),
+    ),
 ];
 
 /// How many connections read beside the one that writes.

@@ -8,7 +8,8 @@ use super::change::{
     AddSetupLink, AddUser, EndSession, Proof, RaiseEveryGeneration, RaiseGeneration, SetPassword,
     StartSession, WayIn,
 };
-use super::{Failures, Store, StoreError};
+use super::statement::sql;
+use super::{Failures, GuessKey, Store, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::model::{
     Action, Actor, Credential, Event, Generation, Guess, Role, SessionId, SessionRecord, TokenHash,
@@ -296,8 +297,7 @@ async fn a_code_is_not_spent_for_a_sign_in_that_comes_too_late() {
 async fn who_is_locked_is_told_once_and_let_in_by_a_whole_sign_in_a_link_or_a_password() {
     let (_folder, store, ada) = with_ada().await;
     let locked = Failures {
-        user: ada,
-        guess: Guess::Password,
+        key: GuessKey::Name(store.name_tag("ada")),
         failed: 3,
         window_ends: Timestamp::from_millis(1_700_000_900_000),
         in_a_row: 100,
@@ -312,8 +312,14 @@ async fn who_is_locked_is_told_once_and_let_in_by_a_whole_sign_in_a_link_or_a_pa
             .count()
     };
     for _ in 0..2 {
-        store.keep_failures(&[locked]).await.unwrap();
-        assert_eq!(store.failures().await.unwrap(), [locked]);
+        store
+            .keep_failures(std::slice::from_ref(&locked))
+            .await
+            .unwrap();
+        assert_eq!(
+            store.failures().await.unwrap(),
+            std::slice::from_ref(&locked)
+        );
         assert!(is_locked().await);
         assert_eq!(told().await, 1);
     }
@@ -324,16 +330,25 @@ async fn who_is_locked_is_told_once_and_let_in_by_a_whole_sign_in_a_link_or_a_pa
     };
     store.commit(link, event()).await.unwrap();
     assert_eq!(store.failures().await.unwrap(), []);
-    store.keep_failures(&[locked]).await.unwrap();
+    store
+        .keep_failures(std::slice::from_ref(&locked))
+        .await
+        .unwrap();
     assert_eq!(told().await, 2);
     store.commit(session(ada, 1, 1), event()).await.unwrap();
     assert!(!is_locked().await);
+    // Of a user who was removed nothing is kept; of names that no user has, as of others.
+    let removed = Failures {
+        key: GuessKey::User(UserId(999), Guess::Code),
+        ..locked.clone()
+    };
     let nobody = Failures {
-        user: UserId(999),
+        key: GuessKey::Name(store.name_tag("nobody")),
         ..locked
     };
-    store.keep_failures(&[nobody]).await.unwrap();
-    assert_eq!(store.failures().await.unwrap().len(), 1);
+    store.keep_failures(&[removed, nobody]).await.unwrap();
+    assert_eq!(store.failures().await.unwrap().len(), 2);
+    assert_eq!(told().await, 2);
 }
 
 #[tokio::test]
@@ -411,4 +426,27 @@ async fn kept_sessions(store: &Store) -> usize {
     let mut count = 0;
     store.each_session(|_, _| count += 1).await.unwrap();
     count
+}
+
+#[tokio::test]
+async fn counts_by_user_are_brought_over_to_the_name() {
+    let (folder, store, ada) = with_ada().await;
+    for statement in [
+        "UPDATE users SET guess_key = NULL",
+        "INSERT INTO failures (user_id, guess, failed, window_ends, in_a_row, locked)
+         SELECT id, 'password', 3, 1, 100, TRUE FROM users",
+        "INSERT INTO failures (user_id, guess, failed, window_ends, in_a_row, locked)
+         SELECT id, 'code', 2, 1, 2, FALSE FROM users",
+    ] {
+        sql(statement).run(store.engine.writer()).await.unwrap();
+    }
+    store.close().await;
+    let (clock, _) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+    let store = Store::open(folder.path(), clock).await.unwrap();
+    let kept = store.failures().await.unwrap();
+    let keys: Vec<_> = kept.iter().map(|one| (&one.key, one.in_a_row)).collect();
+    let by_name = GuessKey::Name(store.name_tag("ada"));
+    let code = GuessKey::User(ada, Guess::Code);
+    assert_eq!(keys, [(&code, 2), (&by_name, 100)]);
+    assert!(store.person(&name("ada")).await.unwrap().unwrap().locked);
 }

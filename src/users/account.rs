@@ -105,7 +105,7 @@ impl Users {
             let outcome = self.0.revoker.change_account(user.id, change, event).await;
             let outcome = outcome.map_not_done(UsersError::from);
             outcome.map_done(|report| {
-                self.0.login.forgive(user.id);
+                self.0.login.forgive(user.id, &user.name);
                 report
             })
         })

@@ -335,11 +335,13 @@ impl Users {
 
     async fn set(&self, judged: Result<SetPassword, UsersError>, event: Event) -> Changed<Report> {
         Outcome::after(judged, async |change| {
-            let user = change.user;
+            let (user, name) = (change.user, event.subject.clone());
             let outcome = self.0.revoker.set_password(change, event).await;
             let outcome = outcome.map_not_done(UsersError::from);
             outcome.map_done(|report| {
-                self.0.login.forgive(user);
+                if let Some(name) = name {
+                    self.0.login.forgive(user, &name);
+                }
                 report
             })
         })

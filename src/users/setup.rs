@@ -49,7 +49,7 @@ impl Users {
         let event = Event::about(actor, Action::SetupLinkMade, &user.name);
         let made = self.commit(change, event).await;
         made.map_done(|()| {
-            self.0.login.forgive(user.id);
+            self.0.login.forgive(user.id, &user.name);
             link
         })
     }

@@ -4,6 +4,8 @@
 //! cookie (CVE-2020-8184). The gateway's cookie shown twice with different values is a conflict, and
 //! a conflict signs nobody in. RFC 6265 §4.1, §5.4; the `__Host-` rules are of its revision.
 
+use std::time::Duration;
+
 use cookie::{Cookie, SameSite};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
@@ -19,6 +21,8 @@ pub const SESSION: &str = "__Host-Http-portcullis";
 pub const SIGN_IN: &str = "__Host-Http-portcullis-signin";
 /// Holds the token of the one-time link that was opened, so that no address shows it.
 pub const SETUP: &str = "__Host-Http-portcullis-setup";
+/// Says that somebody has signed in in this browser before: a hint for the throttle, never a session.
+pub const DEVICE: &str = "__Host-Http-portcullis-device";
 /// Binds a form of somebody who is not signed in to the browser that fetched it.
 pub const FORM: &str = "__Host-Http-portcullis-form";
 
@@ -87,6 +91,13 @@ pub fn is_ours(text: &[u8]) -> bool {
 /// `Set-Cookie` for one of the gateway's cookies. `value` is made by the gateway: visible ASCII.
 pub fn set(name: &'static str, value: &str) -> HeaderValue {
     written(Cookie::build((name, value.to_owned())))
+}
+
+/// `Set-Cookie` for one of the gateway's cookies that the browser keeps for `span`, also when it is closed.
+pub fn keep(name: &'static str, value: &str, span: Duration) -> HeaderValue {
+    // No span here is longer than the type holds.
+    let span = cookie::time::Duration::try_from(span).unwrap_or(cookie::time::Duration::MAX);
+    written(Cookie::build((name, value.to_owned())).max_age(span))
 }
 
 /// `Set-Cookie` that deletes one of the gateway's cookies. A browser accepts it for a `__Host-` name

@@ -32,6 +32,7 @@ mod connections;
 mod early_answers;
 mod floods;
 mod forwarded_fields;
+mod guesses;
 mod real_servers;
 mod spoken_for;
 mod the_panels_origin;

@@ -22,54 +22,13 @@ use sqlx::Connection;
 use crate::support::cluster::{Keys, local};
 use crate::support::postgres::Postgres;
 
+use super::openers::{HANG_ON_THE_GENERATION, HANG_WITHOUT_A_TABLE, OPEN_NOTHING};
+
 const TOKEN: TokenHash = TokenHash([1; 32]);
 const COOKIE: [u8; 32] = [2; 32];
 const LINK: [u8; 32] = [3; 32];
 const MANAGEMENT: [u8; 32] = [4; 32];
 const RECOVERY: [u8; 32] = [5; 32];
-
-/// Tables in which something stands that opens something for a user: each has the generation at which
-/// that was given, and gives nothing once the user's generation has moved on.
-const HANG_ON_THE_GENERATION: [&str; 3] = ["sessions", "setup_links", "sign_ins"];
-
-/// The other tables, and why nothing in them opens anything that a raised generation should end.
-const OPEN_NOTHING: [(&str, &str); 17] = [
-    ("_sqlx_migrations", "versions of the tables"),
-    (
-        "users",
-        "a password begins a sign-in at the generation of that moment",
-    ),
-    (
-        "totp_factors",
-        "a code counts only in a half sign-in, which hangs on the generation",
-    ),
-    (
-        "recovery_codes",
-        "as a code of an app; a reset takes them away",
-    ),
-    ("past_passwords", "what is in it is refused"),
-    (
-        "tokens",
-        "of programs, which no user stands behind: each has an end of its own",
-    ),
-    ("audit", "what happened"),
-    ("seal_check", "tells a wrong master key"),
-    ("failures", "counts"),
-    ("guesses", "counts"),
-    ("feed", "what was ended"),
-    ("head", "the place in the feed"),
-    ("nodes", "who serves"),
-    ("closings", "counts"),
-    (
-        "ended_sessions",
-        "tokens of sessions that are over, with the reason",
-    ),
-    ("probe", "random bytes"),
-    (
-        "unanswered",
-        "acts that are done; no one shows what is in it",
-    ),
-];
 
 /// A store of each engine, and its tables.
 struct Both {
@@ -341,6 +300,8 @@ async fn what_can_open_something_hangs_on_the_generation() {
             begin_session(store, &ada, store.clock().now()).await;
             begin_sign_in(store, &ada, within(store, 300)).await;
             make_link(store, &ada, within(store, 300)).await;
+            let held = HANG_WITHOUT_A_TABLE.map(|give| give(store, &ada));
+            assert!(held.iter().all(|holds| holds(&ada)));
             assert_eq!(admitted(store, &ada).await.len(), 5, "{way}");
             assert!(store.sign_in(&COOKIE).await.unwrap().is_some());
             assert!(store.setup_link(&LINK).await.unwrap().is_some());
@@ -351,6 +312,9 @@ async fn what_can_open_something_hangs_on_the_generation() {
             assert!(store.sign_in(&COOKIE).await.unwrap().is_none(), "{way}");
             assert!(store.setup_link(&LINK).await.unwrap().is_none(), "{way}");
             let name = portcullis::model::UserName::parse("ada").unwrap();
+            if let Some(after) = store.user(&name).await.unwrap() {
+                assert!(!held.iter().any(|holds| holds(&after)), "{way}");
+            }
             assert_eq!(
                 store.person(&name).await.unwrap().unwrap().sessions,
                 0,

@@ -28,6 +28,7 @@ mod lost_calls;
 mod lost_pages;
 mod moving;
 mod one_list;
+mod openers;
 mod people;
 mod readiness;
 mod same_state;

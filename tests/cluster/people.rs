@@ -1,5 +1,7 @@
 //! People, their secrets and their guesses are counted once, whatever node they come to.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::cluster::{Cluster, status};
@@ -34,6 +36,79 @@ async fn wrong_passwords_are_counted_over_all_nodes() {
         is_told_to_wait(&give_password(node.port, "ada", PASSWORD).await.unwrap());
         assert!(alone(node.port, "bob").await.is_some());
     }
+}
+
+#[tokio::test]
+async fn names_that_no_user_has_are_counted_as_users_are_over_nodes_and_restarts() {
+    let sections = "[second_factor]\nrequired = false\n[throttle]\nper_user = \"4/1s\"\nper_user_total = 8\nper_address = \"5000/15m\"\n";
+    let mut cluster = Cluster::with(2, sections).await;
+    cluster.nodes[0].add_with_password("ada");
+    let mut seen = [Vec::new(), Vec::new()];
+    for round in 0..3 {
+        for (name, seen) in ["ada", "zoe"].into_iter().zip(&mut seen) {
+            for guess in 0..4 {
+                let port = cluster.nodes[guess % 2].port;
+                seen.push(give_password(port, name, WRONG).await.unwrap().status);
+            }
+        }
+        cluster.nodes[round % 2].restart().await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+    }
+    let row = [[401; 8].as_slice(), &[429; 4]].concat();
+    assert_eq!(seen, [row.clone(), row]);
+    for node in &cluster.nodes {
+        for name in ["ada", "zoe"] {
+            is_told_to_wait(&give_password(node.port, name, PASSWORD).await.unwrap());
+        }
+    }
+    // One is told of as locked, and of each as guessed at.
+    let locked: Vec<_> = cluster.nodes[0]
+        .audit()
+        .into_iter()
+        .filter(|entry| entry["action"] == "user-locked")
+        .collect();
+    assert_eq!(locked.len(), 1, "{locked:?}");
+    assert_eq!(locked[0]["subject"], "ada");
+}
+
+#[tokio::test]
+async fn a_device_is_known_to_every_node() {
+    let sections = "[throttle]\nper_user = \"4/15m\"\n";
+    let mut cluster = Cluster::with(2, sections).await;
+    let ada = cluster.nodes[0].person("ada", "operator").await;
+    for guess in 0..6 {
+        let port = cluster.nodes[guess % 2].port;
+        give_password(port, "ada", WRONG).await.unwrap();
+    }
+    cluster.nodes[1].restart().await;
+    for (node, with_device, status) in [(0, true, 303), (1, true, 303), (1, false, 429)] {
+        let mut hers = ada.elsewhere();
+        if with_device {
+            let device = "__Host-Http-portcullis-device";
+            hers.cookies
+                .insert(device.to_owned(), ada.cookies[device].clone());
+        }
+        let answer = hers.through(&cluster.nodes[node]).give_password().await;
+        assert_eq!(answer.status, status, "{node} {with_device}");
+    }
+    // What is tried with it is counted over all of them.
+    let mut tried = Vec::new();
+    for guess in 0..12 {
+        let mut thief = ada.elsewhere();
+        WRONG.clone_into(&mut thief.password);
+        let device = "__Host-Http-portcullis-device";
+        thief
+            .cookies
+            .insert(device.to_owned(), ada.cookies[device].clone());
+        let answer = thief
+            .through(&cluster.nodes[guess % 2])
+            .give_password()
+            .await;
+        tried.push(answer.status);
+    }
+    // As many as are allowed to a stranger, and no more in a day.
+    let looked_at = tried.iter().filter(|status| **status == 401).count();
+    assert_eq!(looked_at, 4, "{tried:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use totp_rs::{Builder, Secret as AppSecret};
 
 use super::start::SignedIn;
-use super::{Half, Login, Next, Origin, SignInError, is_of_the_code};
+use super::{Half, Login, Next, Origin, ShownDevice, SignInError, is_of_the_code};
 use crate::clock::{Clock, Hand, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::{Config, Live};
@@ -19,8 +19,11 @@ use crate::store::Store;
 use crate::store::change::{AddUser, RaiseGeneration, SetPassword, WayIn};
 
 mod codes;
+mod devices;
 mod enrolment;
+mod names;
 mod throttle;
+mod told;
 
 const PASSWORD: &str = "plum tractor elbow";
 
@@ -160,6 +163,7 @@ fn from() -> Origin {
         device: "Firefox on Linux".to_owned(),
         replaces: None,
         half: None,
+        shown: ShownDevice::default(),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::*;
 
-const QUARTER: Duration = Duration::from_secs(15 * 60);
+pub(super) const QUARTER: Duration = Duration::from_secs(15 * 60);
 
 impl House {
-    async fn fails(&self, name: &str, from: &Origin) -> SignInError {
+    pub(super) async fn fails(&self, name: &str, from: &Origin) -> SignInError {
         let wrong = secret("elbow tractor plum");
         let answer = self.login.with_password(name, wrong, from).await;
         answer.expect_err("this is not the password")
     }
 
-    async fn is_told_to_wait(&self, name: &str, from: &Origin) -> Option<Duration> {
+    pub(super) async fn is_told_to_wait(&self, name: &str, from: &Origin) -> Option<Duration> {
         let answer = self.login.with_password(name, secret(PASSWORD), from);
         match answer.await {
             Err(SignInError::TooMany { retry_after }) => Some(retry_after),
@@ -39,7 +39,11 @@ impl House {
     }
 }
 
-fn at(address: &str) -> Origin {
+pub(super) fn is_throttled(answer: &Result<Next, SignInError>) -> bool {
+    matches!(answer, Err(SignInError::TooMany { .. }))
+}
+
+pub(super) fn at(address: &str) -> Origin {
     Origin {
         address: ClientAddress::Known(address.parse().unwrap()),
         ..from()
@@ -204,7 +208,7 @@ async fn a_row_ends_with_a_whole_sign_in_only_and_survives_a_restart() {
     house.hand.advance(100 * QUARTER);
     let right = login.with_password("ada", secret(PASSWORD), &here).await;
     assert!(matches!(right, Err(SignInError::TooMany { .. })));
-    login.forgive(ada.id);
+    login.forgive(ada.id, &ada.name);
     let right = login.with_password("ada", secret(PASSWORD), &here).await;
     assert!(right.is_ok());
 }

@@ -45,7 +45,11 @@ async fn a_link_leads_to_a_password_an_app_and_recovery_codes() {
     assert_eq!(codes.body.matches("class=\"recovery-code\"").count(), 10);
     assert!(codes.body.contains("href=\"/\""), "the way on");
     let kept: Vec<_> = browser.jar.keys().map(String::as_str).collect();
-    assert_eq!(kept, [cookie::SESSION], "the cookies of the way are gone");
+    assert_eq!(
+        kept,
+        [cookie::SESSION, cookie::DEVICE],
+        "the cookies of the way are gone"
+    );
     let account = browser.get(ACCOUNT).await;
     assert_eq!(account.status, 200);
     for text in [
@@ -91,7 +95,7 @@ async fn signing_in_leads_to_the_page_first_asked_for() {
     let right = [("code", code.as_str()), next[0]];
     let seen = browser.submit(&wrong, SECOND_FACTOR, &right).await;
     assert_eq!((seen.status, seen.location()), (303, "/users/?page=2"));
-    assert_eq!(browser.jar.len(), 1, "{:?}", browser.jar);
+    assert_eq!(browser.jar.len(), 2, "{:?}", browser.jar);
 
     let recovery = codes.between("class=\"recovery-code\">", "<");
     let mut other = house.browser();
@@ -187,17 +191,22 @@ async fn signing_in_again_takes_the_place_of_the_old_session() {
 }
 
 #[tokio::test]
-async fn logging_out_leaves_nothing_in_the_browser() {
-    let house = House::new().await;
-    let mut browser = house.signed_in("ada").await;
-    let page = browser.get(ACCOUNT).await;
-    let seen = browser.submit(&page, "/.portcullis/logout", &[]).await;
-    assert_eq!(seen.location(), "/.portcullis/login?done=logged-out");
-    assert_eq!(seen.headers["clear-site-data"], "\"cache\"");
-    assert!(browser.jar.is_empty(), "{:?}", browser.jar);
-    assert!(house.sessions_of("ada").await.is_empty());
-    let page = browser.get(seen.location()).await;
-    assert!(page.body.contains("You are logged out."));
+async fn logging_out_leaves_no_more_than_a_hint_in_the_browser() {
+    for (fields, left) in [
+        (&[][..], &[cookie::DEVICE][..]),
+        (&[("forget", "device")], &[]),
+    ] {
+        let house = House::new().await;
+        let mut browser = house.signed_in("ada").await;
+        let page = browser.get(ACCOUNT).await;
+        let seen = browser.submit(&page, "/.portcullis/logout", fields).await;
+        assert_eq!(seen.location(), "/.portcullis/login?done=logged-out");
+        assert_eq!(seen.headers["clear-site-data"], "\"cache\"");
+        assert!(browser.jar.keys().eq(left), "{:?}", browser.jar);
+        assert!(house.sessions_of("ada").await.is_empty());
+        let page = browser.get(seen.location()).await;
+        assert!(page.body.contains("You are logged out."));
+    }
 }
 
 #[tokio::test]

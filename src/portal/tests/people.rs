@@ -3,8 +3,8 @@
 use super::browser::{Browser, House, Seen};
 use super::journeys::set_up;
 use crate::clock::Timestamp;
-use crate::model::{Guess, Role};
-use crate::store::Failures;
+use crate::model::Role;
+use crate::store::{Failures, GuessKey};
 
 const USERS: &str = "/.portcullis/users";
 const ADA: &str = "/.portcullis/users/ada";
@@ -271,8 +271,7 @@ async fn who_is_locked_is_shown_until_a_new_password() {
     let badge = ">locked</span>";
     assert!(!root.get(ADA).await.body.contains(badge));
     let failures = Failures {
-        user: house.user("ada").await.id,
-        guess: Guess::Password,
+        key: GuessKey::Name(house.store.name_tag("ada")),
         failed: 10,
         window_ends: Timestamp::from_millis(0),
         in_a_row: 100,

@@ -82,6 +82,17 @@ fn sessions(view: &Account<'_>) -> Markup {
                     "Log out of all devices"
                 }
             }
+            form class="all" method="post" action="/.portcullis/logout" {
+                (hidden_csrf(view.csrf))
+                p id="forget-hint" {
+                    "This browser is known as one in which you sign in, so that wrong passwords that others "
+                    "try with your name do not keep you out here. Is it not yours? Let it forget you."
+                }
+                button class="quiet" type="submit" name="forget" value="device"
+                    aria-describedby="forget-hint" {
+                    "Log out and forget this device"
+                }
+            }
         }
     }
 }

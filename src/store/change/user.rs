@@ -4,6 +4,7 @@ use super::{Change, Desk, Managed};
 use crate::clock::Timestamp;
 use crate::model::{Generation, Role, User, UserId, UserName};
 use crate::secret::Secret;
+use crate::store::NameTag;
 use crate::store::feed::Subject;
 use crate::store::statement::sql;
 use crate::store::{StoreError, failed};
@@ -96,7 +97,8 @@ impl Change for AddUser {
             WayIn::Link { .. } => None,
         };
         let added: Option<(i64, i64)> = sql(
-            "INSERT INTO users (name, role, email, password, created) VALUES ($1, $2, $3, $4, $5)
+            "INSERT INTO users (name, role, email, password, created, guess_key)
+             VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (name) DO NOTHING RETURNING id, generation",
         )
         .bind(self.name.as_str())
@@ -104,6 +106,7 @@ impl Change for AddUser {
         .bind(self.email.as_deref())
         .bind(phc)
         .bind(desk.now.millis())
+        .bind(NameTag::of(desk.seal, self.name.as_str()).key())
         .maybe(desk.connection())
         .await
         .map_err(failed("adding a user"))?;
@@ -116,6 +119,8 @@ impl Change for AddUser {
             disabled: false,
             generation: Generation::from_stored(generation),
         };
+        // What was tried with the name before it was somebody's.
+        desk.forget_failures(user.id).await?;
         if let WayIn::Link { hash, expires } = self.way_in {
             let link = AddSetupLink {
                 user: user.id,

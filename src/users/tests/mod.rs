@@ -8,7 +8,7 @@ use crate::clock::{Clock, Hand, Timestamp};
 use crate::cluster::Cluster;
 use crate::config::{Config, Live};
 use crate::credentials::password::Passwords;
-use crate::login::{Login, Next, Origin};
+use crate::login::{Login, Next, Origin, ShownDevice};
 use crate::model::{Actor, ClientAddress, Role, UserName};
 use crate::revoke::Revoker;
 use crate::secret::Secret;
@@ -91,6 +91,7 @@ fn from() -> Origin {
         device: "curl".to_owned(),
         replaces: None,
         half: None,
+        shown: ShownDevice::default(),
     }
 }
 
