@@ -41,6 +41,7 @@
 //! | 1 | `model` | the words of the contract as types, without I/O |
 //! | 0 | `cancel` | what is looked at far more often than it happens: the end of an exchange |
 //! | 0 | `clock` | the only file that reads a clock |
+//! | 0 | `core_dumps` | there are none: they would hold secrets |
 //! | 0 | `deadline` | what is set far more often than it passes |
 //! | 0 | `secret` | values that are never printed |
 //! | 0 | `shutdown` | owners of tasks |
@@ -51,6 +52,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod core_dumps;
 pub mod credentials;
 pub mod deadline;
 pub mod gate;

@@ -31,6 +31,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::failure::{Done, Failure};
 use self::settings::Settings;
+use crate::core_dumps;
 
 /// A session gateway for admin panels that you can't change.
 #[derive(Debug, Parser)]
@@ -137,8 +138,18 @@ struct Form {
     json: bool,
 }
 
+/// Commands hold passwords and tokens, too.
+fn forbid_core_dumps() {
+    if let Err(fault) = core_dumps::forbid() {
+        output::aside(&format!(
+            "core dumps can't be turned off, and would hold secrets: {fault}"
+        ));
+    }
+}
+
 /// Reads the arguments of the process, does what they say, and says how it went.
 pub fn main() -> ExitCode {
+    forbid_core_dumps();
     let asked: Vec<_> = std::env::args_os().collect();
     let for_programs = asks_for_json(&asked);
     let done = match Portcullis::try_parse_from(&asked) {

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::administration::Administration;
 use super::fault::Report;
 use super::host::{ExternalUrl, PanelHost};
 use super::proxies::TrustedProxies;
@@ -41,6 +42,7 @@ pub struct Gateway {
     pub workers: usize,
     /// The portal answers browsers that send no `Sec-Fetch` fields.
     pub old_browsers: bool,
+    pub administration: Administration,
     /// Browsers are told to come to its hosts over TLS alone, except with a development certificate.
     pub hsts: bool,
 }
@@ -131,6 +133,7 @@ impl Gateway {
         let drain = drain(&mut section, report);
         let old_browsers = section.flag("old_browsers", false, report);
         let hsts = section.flag("hsts", true, report);
+        let administration = Administration::understand(&mut section, report);
         risk::accepted(&mut section, report);
         let gateway = Self {
             hsts,
@@ -146,6 +149,7 @@ impl Gateway {
             data_dir,
             workers,
             old_browsers,
+            administration,
         };
         risk::of_gateway(&section, &gateway, report);
         if gateway.portal_host.is_some() {

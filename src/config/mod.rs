@@ -4,6 +4,7 @@
 //! into a struct without `Option`s for what has a default. Every fault is collected, so that one look
 //! shows all of them. What comes out is valid and never changes.
 
+mod administration;
 mod bounds;
 mod fault;
 mod gateway;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+pub use administration::Administration;
 pub use bounds::{Bounds, Health};
 pub use fault::{Fault, Faults};
 pub use gateway::{Drain, Gateway, PlainListener, Tls};

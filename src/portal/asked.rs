@@ -10,9 +10,10 @@ use http::uri::PathAndQuery;
 use super::csrf::{self, Binding, FormKey};
 use super::form::Form;
 use super::refusal::{Refusal, SIGN_IN_NEEDED, unauthorized};
-use super::{Desk, step};
+use super::{Desk, step, users};
 use crate::gate::{Destination, Target, Visit};
 use crate::login::{Half, Origin, ShownDevice};
+use crate::model::Role;
 use crate::secret::Secret;
 use crate::session::{Session, device_name};
 use crate::wire::cookie::{self, Found};
@@ -111,8 +112,13 @@ impl Asked {
 
     /// Whether a person with this session goes straight on to `next`, and is not asked to sign in.
     pub(super) fn goes_straight_on(&self, desk: &Desk, next: &NextPath, session: &Session) -> bool {
-        let destination = self.destination(desk);
-        !destination.asks_again(next, session, desk.clock.now())
+        let now = desk.clock.now();
+        let config = desk.config.now();
+        let administration = &config.gateway.administration;
+        let needs_fresh = users::is_of_administrators(next.path())
+            && session.user().role == Role::Administrator
+            && !administration.is_recent(session.created(), now);
+        !needs_fresh && !self.destination(desk).asks_again(next, session, now)
     }
 
     /// Where whoever asks is going.

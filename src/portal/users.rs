@@ -21,17 +21,43 @@ use crate::store::Person;
 use crate::users::{UsersError, email_address};
 use crate::wire::Problem;
 
-/// The one place where the portal asks whether somebody may manage people. A change of role ends the
-/// sessions of its user, so the role that a session knows is the role of today.
+/// The one place where the portal asks whether somebody may manage people: for each page, and again for
+/// each post. A change of role ends the sessions of its user, so the role that a session knows is the role
+/// of today.
 pub(super) fn administrator(desk: &Desk, asked: &Asked) -> Result<Arc<Session>, Refusal> {
     let session = asked.session(desk)?;
-    if session.user().role == Role::Administrator {
-        return Ok(session);
+    if session.user().role != Role::Administrator {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "for administrators only");
+        return Err(problem
+            .detail("only an administrator can see this page or do what it offers")
+            .into());
     }
-    let problem = Problem::new(StatusCode::FORBIDDEN, "for administrators only");
-    Err(problem
-        .detail("only an administrator can see this page or do what it offers")
-        .into())
+    let config = desk.config.now();
+    let administration = &config.gateway.administration;
+    if !administration.admits(asked.visit.client) {
+        let problem = Problem::new(StatusCode::FORBIDDEN, "not from this network");
+        return Err(problem
+            .detail(format!(
+                "people are managed from the networks of administrators alone, and {} is in none of them; \
+                 nothing was done. Come from one of these networks, or have the address added to \
+                 administrators_from",
+                asked.visit.client
+            ))
+            .into());
+    }
+    if !administration.is_recent(session.created(), desk.clock.now()) {
+        return Err(asked.sign_in_first());
+    }
+    Ok(session)
+}
+
+/// Whether a page is one that [`administrator`] guards.
+pub(super) fn is_of_administrators(path: &str) -> bool {
+    const PAGES: [&str; 2] = ["/.portcullis/users", "/.portcullis/audit"];
+    PAGES.iter().any(|page| {
+        let below = path.strip_prefix(page);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 pub(super) async fn show(State(desk): State<Arc<Desk>>, asked: Asked) -> Answer {

@@ -62,6 +62,11 @@ const VERSIONS: &[Version] = &[
         "guesses",
         include_str!("migrations/postgres/0010_guesses.sql"),
     ),
+    (
+        11,
+        "sealed",
+        include_str!("migrations/postgres/0011_sealed.sql"),
+    ),
 ];
 
 /// How many connections a node has beside the one that follows the feed and the one that listens.

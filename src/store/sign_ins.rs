@@ -1,7 +1,11 @@
 //! Sign-ins that are under way, which any node may go on with.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::change::Desk;
 use super::read::user;
+use super::seal::Place;
 use super::statement::sql;
 use super::{Store, StoreError, failed};
 use crate::clock::Timestamp;
@@ -62,7 +66,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let doing = "keeping a sign-in";
         let secret = match &sign_in.secret {
-            Some(secret) => Some(self.seal.seal(&place(sign_in.user.id), secret.expose())?),
+            Some(secret) => Some(
+                self.seal
+                    .seal(&place(sign_in.user.id, &sign_in.cookie), secret.expose())?,
+            ),
             None => None,
         };
         let mut work = self.engine.begin_beside().await.map_err(failed(doing))?;
@@ -119,7 +126,7 @@ impl Store {
         };
         let user = user((id, name, role, email, disabled, generation))?;
         let secret = match sealed {
-            Some(sealed) => Some(self.seal.open(&place(user.id), &sealed)?),
+            Some(sealed) => Some(self.seal.open(&place(user.id, cookie), &sealed)?),
             None => None,
         };
         Ok(Some(HalfSignIn {
@@ -200,7 +207,9 @@ impl Desk<'_> {
     }
 }
 
-/// What the secret of an app is bound to while it is not enrolled.
-fn place(user: UserId) -> String {
-    format!("sign_ins/{}", user.0)
+/// Where the secret of an app is kept while it is not enrolled.
+fn place(user: UserId, cookie: &[u8; 32]) -> Place {
+    let cookie = URL_SAFE_NO_PAD.encode(cookie);
+    let former = format!("sign_ins/{}", user.0);
+    Place::new("sign_ins.secret", format!("{}/{cookie}", user.0), former)
 }

@@ -8,6 +8,7 @@ use super::change::{
     AddSetupLink, AddUser, EndSession, Proof, RaiseEveryGeneration, RaiseGeneration, SetPassword,
     StartSession, WayIn,
 };
+use super::seal::Seal;
 use super::statement::sql;
 use super::{Failures, GuessKey, Store, StoreError};
 use crate::clock::{Clock, Timestamp};
@@ -449,4 +450,36 @@ async fn counts_by_user_are_brought_over_to_the_name() {
     let code = GuessKey::User(ada, Guess::Code);
     assert_eq!(keys, [(&code, 2), (&by_name, 100)]);
     assert!(store.person(&name("ada")).await.unwrap().unwrap().locked);
+}
+
+#[tokio::test]
+async fn what_was_sealed_before_is_sealed_anew_with_the_next_code() {
+    let (_folder, store, ada) = with_ada().await;
+    let enrol = Proof::Enrolment {
+        secret: Secret::new(b"12345678901234567890".to_vec()),
+        step: 1,
+        recovery_codes: Vec::new(),
+    };
+    prove(&store, ada, 1, enrol).await.unwrap();
+    let sealed = async || {
+        let row = sql("SELECT secret FROM totp_factors").one(&store.engine);
+        let (sealed,): (Vec<u8>,) = row.await.unwrap();
+        sealed
+    };
+    let place = super::change::totp_place(ada);
+    let former = store.seal.as_before(&place, b"12345678901234567890");
+    sql("UPDATE totp_factors SET secret = $1")
+        .bind(former.clone())
+        .run(store.engine.writer())
+        .await
+        .unwrap();
+    let opens = async || {
+        let facts = store.sign_in_facts(&name("ada")).await.unwrap().unwrap();
+        facts.totp.unwrap().secret.expose().clone()
+    };
+    assert_eq!(opens().await, b"12345678901234567890");
+    assert_eq!(sealed().await, former, "reading changes nothing");
+    prove(&store, ada, 1, Proof::TotpStep(2)).await.unwrap();
+    assert!(!Seal::is_former(&sealed().await));
+    assert_eq!(opens().await, b"12345678901234567890");
 }

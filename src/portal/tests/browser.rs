@@ -47,6 +47,8 @@ pub(super) struct Browser<'a> {
     /// Further header fields of every request.
     pub(super) fields: Vec<(&'static str, &'static str)>,
     pub(super) accept: &'static str,
+    /// From where it asks.
+    pub(super) client: &'static str,
 }
 
 /// An answer as it arrived.
@@ -59,10 +61,15 @@ pub(super) struct Seen {
 
 impl House {
     pub(super) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With more lines in the gateway's own section.
+    pub(super) async fn with(lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
         let text = format!(
-            "[gateway]\nexternal_url = \"{SITE}\"\n[second_factor]\nrequired = [\"administrator\"]\n\
+            "[gateway]\nexternal_url = \"{SITE}\"\n{lines}[second_factor]\nrequired = [\"administrator\"]\n\
              [[panel]]\nname = \"wiki\"\nupstream = \"http://127.0.0.1:1\"\n\
              [[panel.rule]]\npath = \"/fresh/\"\nallow = [\"operator\", \"administrator\"]\n\
              reauthenticate = \"5m\""
@@ -124,6 +131,7 @@ impl House {
             jar: BTreeMap::new(),
             fields: Vec::new(),
             accept: "text/html",
+            client: "192.0.2.7",
         }
     }
 
@@ -259,7 +267,7 @@ impl Browser<'_> {
         let session =
             token.and_then(|hash| self.house.sessions.find(&hash, self.house.clock.now()).ok());
         Visit {
-            client: ClientAddress::Known("192.0.2.7".parse().unwrap()),
+            client: ClientAddress::Known(self.client.parse().unwrap()),
             untold: None,
             cookie: match (token, &session) {
                 (None, _) => SessionCookie::Missing,

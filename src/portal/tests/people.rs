@@ -1,9 +1,11 @@
 //! What administrators do to others, and what nobody else can.
 
+use std::time::Duration;
+
 use super::browser::{Browser, House, Seen};
 use super::journeys::set_up;
 use crate::clock::Timestamp;
-use crate::model::Role;
+use crate::model::{Role, UserName};
 use crate::store::{Failures, GuessKey};
 
 const USERS: &str = "/.portcullis/users";
@@ -284,4 +286,70 @@ async fn who_is_locked_is_shown_until_a_new_password() {
     let fields = [("new_password", "marble gondola seven")];
     assert_eq!(act(&mut root, "password", &fields).await.status, 200);
     assert!(!root.get(ADA).await.body.contains(badge));
+}
+
+#[tokio::test]
+async fn administrators_come_from_their_networks_and_have_signed_in_lately() {
+    let house = House::with(
+        "administrators_from = [\"192.0.2.0/24\"]\nadministrators_reauthenticate = \"10m\"\n",
+    )
+    .await;
+    house.signed_in("ada").await;
+    let mut root = root(&house).await;
+    let pages = [USERS, ADA, "/.portcullis/users?q=a", "/.portcullis/audit"];
+    let posts: Vec<String> = ACTS.iter().map(|act| format!("{ADA}/{act}")).collect();
+    let page = root.get(ADA).await;
+    let fields = [
+        ("name", "eve"),
+        ("role", "administrator"),
+        ("new_password", "marble gondola seven"),
+    ];
+    let untouched = async || {
+        let ada = house.user("ada").await;
+        assert!(
+            house
+                .store
+                .user(&UserName::parse("eve").unwrap())
+                .await
+                .unwrap()
+                .is_none()
+        );
+        (ada.role, ada.generation, ada.disabled)
+    };
+    let before = untouched().await;
+    // From elsewhere, with the same session: each page and each post says why.
+    root.client = "198.51.100.7";
+    for page in pages {
+        let seen = root.get(page).await;
+        assert_eq!(seen.status, 403, "{page}");
+        assert!(seen.body.contains("198.51.100.7"), "{}", seen.body);
+    }
+    for post in posts.iter().map(String::as_str).chain([USERS]) {
+        let seen = root.submit(&page, post, &fields).await;
+        assert_eq!(seen.status, 403, "{post}: {}", seen.body);
+    }
+    assert_eq!(root.get("/.portcullis/account").await.status, 200);
+    // What is a person's own is not theirs.
+    root.client = "192.0.2.9";
+    assert_eq!(root.get(USERS).await.status, 200);
+    // The sign-in is too long ago: to the login page and back, and nothing is done before.
+    house.hand.advance(Duration::from_secs(10 * 60));
+    for page in pages {
+        let seen = root.get(page).await;
+        assert_eq!(seen.status, 303, "{page}");
+        let login = root.get(seen.location()).await;
+        assert_eq!(login.status, 200, "it asks: {}", login.body);
+        assert!(login.body.contains("fresh sign-in"), "{}", login.body);
+    }
+    for post in posts.iter().map(String::as_str).chain([USERS]) {
+        let seen = root.submit(&page, post, &fields).await;
+        assert_eq!(seen.status, 303, "{post}: {}", seen.body);
+        assert!(seen.location().starts_with("/.portcullis/login"), "{post}");
+    }
+    assert_eq!(untouched().await, before);
+    assert_eq!(root.get("/.portcullis/account").await.status, 200);
+    // Whoever may not manage people is told so, and not asked to sign in again.
+    let mut ada = house.signed_in("bob").await;
+    house.hand.advance(Duration::from_secs(10 * 60));
+    assert_eq!(ada.get(USERS).await.status, 403);
 }

@@ -4,6 +4,7 @@
 use super::Desk;
 use crate::model::UserId;
 use crate::secret::Secret;
+use crate::store::seal::{Place, Seal};
 use crate::store::statement::sql;
 use crate::store::{Store, StoreError, failed};
 
@@ -58,17 +59,27 @@ impl Proof {
 }
 
 async fn spend_step(desk: &mut Desk<'_>, user: UserId, step: i64) -> Result<(), StoreError> {
-    let spent = sql("UPDATE totp_factors SET last_step = $2
-             WHERE user_id = $1 AND last_step < $2 AND shown_early <> $2")
+    let doing = "spending a code";
+    let spent: Option<(Vec<u8>,)> = sql("UPDATE totp_factors SET last_step = $2
+         WHERE user_id = $1 AND last_step < $2 AND shown_early <> $2 RETURNING secret")
     .bind(user.0)
     .bind(step)
-    .run(desk.connection())
+    .maybe(desk.connection())
     .await
-    .map_err(failed("spending a code"))?;
-    match spent {
-        1 => Ok(()),
-        _ => Err(StoreError::CodeSpent),
+    .map_err(failed(doing))?;
+    let (sealed,) = spent.ok_or(StoreError::CodeSpent)?;
+    if !Seal::is_former(&sealed) {
+        return Ok(());
     }
+    let secret = desk.seal.open(&totp_place(user), &sealed)?;
+    let sealed = desk.seal.seal(&totp_place(user), secret.expose())?;
+    sql("UPDATE totp_factors SET secret = $2 WHERE user_id = $1")
+        .bind(user.0)
+        .bind(sealed)
+        .run(desk.connection())
+        .await
+        .map(drop)
+        .map_err(failed(doing))
 }
 
 async fn spend_recovery_code(
@@ -127,7 +138,8 @@ async fn enrol(
     Ok(())
 }
 
-/// What a TOTP secret is bound to when it is sealed.
-pub(in crate::store) fn totp_place(user: UserId) -> String {
-    format!("totp_factors/{}", user.0)
+/// Where a TOTP secret is kept.
+pub(in crate::store) fn totp_place(user: UserId) -> Place {
+    let former = format!("totp_factors/{}", user.0);
+    Place::new("totp_factors.secret", user.0.to_string(), former)
 }
