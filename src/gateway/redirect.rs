@@ -84,7 +84,7 @@ impl Redirect {
     /// port, and only `http://` is wrong.
     pub(super) fn says_https(&self, parts: &Parts) -> Response {
         let origin = self.origin(parts);
-        let mut problem = Problem::new(StatusCode::BAD_REQUEST, "https is needed here");
+        let mut problem = Problem::new(StatusCode::BAD_REQUEST, "HTTPS is needed here");
         problem = match is_opened(parts) {
             true => problem.detail(format!(
                 "this port speaks HTTPS, and the address began with http://; use {origin}"
@@ -97,7 +97,8 @@ impl Redirect {
         };
         // Back to what was opened, where a person can go by a link.
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let is_page = is_opened(parts) && path.starts_with('/');
+        let is_read = [Method::GET, Method::HEAD].contains(&parts.method);
+        let is_page = is_read && path.starts_with('/');
         let mut problem = problem.field("https", origin.clone());
         if is_page {
             problem = problem.field("address", format!("{origin}{path}"));

@@ -64,7 +64,7 @@ async fn an_address_without_https(otto: &User, demo: &Demo) {
     let browser = &otto.browser;
     let address = demo.url("/users/?page=2").replacen("https:", "http:", 1);
     browser.go(&address).await;
-    assert_eq!(browser.text("h1").await, "Https is needed here");
+    assert_eq!(browser.text("h1").await, "HTTPS is needed here");
     album::keep(browser, "8-plain-http").await;
     browser.press("Open it with https").await;
     browser.is_at("/users/?page=2").await;
