@@ -25,6 +25,8 @@ SCENARIOS = {
     "tls": ("TLS 1.3 keep-alive, 1 KiB", True, lambda at: load.wrk(at.folder, at.url("/1k"), at.tokens, at.seconds, 64)),
     "h2": ("HTTP/2, 1 KiB", True, lambda at: load.h2load(at.url("/1k"), at.tokens[0], at.seconds)),
     "new": ("a new TLS connection per request", True, lambda at: load.wrk(at.folder, at.url("/1k"), at.tokens, at.seconds, 16, close=True)),
+    "post": ("HTTP/1.1, forms of 1 KiB", False, lambda at: load.wrk(at.folder, at.url("/form"), at.tokens, at.seconds, 64, "POST", 1024)),
+    "head": ("HTTP/2, HEAD", True, lambda at: load.h2load(at.url("/1k"), at.tokens[0], at.seconds, "HEAD")),
     "1m": ("HTTP/1.1, 1 MiB answers", False, lambda at: load.wrk(at.folder, at.url("/1m"), at.tokens, at.seconds, 16)),
     "upload": ("HTTP/1.1, 10 MiB uploads", False, lambda at: load.wrk(at.folder, at.url("/upload"), at.tokens, at.seconds, 4, "POST", 10 << 20)),
     "ws": ("WebSocket, 100-byte messages there and back", False, lambda at: load.websockets(at.port, at.tokens[0], at.seconds)),

@@ -87,6 +87,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.plain_port} reuseport;
     root {self.folder}/www;
+    location = /form {{ return 200 ok; }}
   }}
 }}
 """)
@@ -179,13 +180,13 @@ def wrk(folder, url, tokens, seconds, connections, method="GET", body=0, close=F
     return {"requests": number("REQUESTS"), "errors": number("ERRORS"), "p50": number("P50"), "p99": number("P99")}
 
 
-def h2load(url, token, seconds):
+def h2load(url, token, seconds, method="GET"):
     """The same over HTTP/2: 16 connections with 8 streams each; one token, as h2load has no choice."""
     fields = {**BROWSER, "Cookie": COOKIES.format(token=token)}
     fields.pop("User-Agent")
     fields = [part for name, value in fields.items() for part in ("-H", f"{name.lower()}: {value}")]
     told = subprocess.run(
-        ["h2load", "-t2", "-c16", "-m8", f"-D{seconds}", *fields, url],
+        ["h2load", "-t2", "-c16", "-m8", f"-D{seconds}", "-H", f":method: {method}", *fields, url],
         capture_output=True, text=True, check=True).stdout
     done = int(re.search(r"requests: \d+ total, \d+ started, (\d+) done", told)[1])
     wrong = [int(re.search(rf"(\d+) {kind}", told)[1]) for kind in ("errored", "timeout", "3xx", "4xx", "5xx")]
