@@ -80,7 +80,7 @@ impl Follower {
                 self.node.store.settle(change).await?;
             }
             Fate::Lost(loss) => {
-                self.outlasts_every_lease(line).await?;
+                self.outlasts_every_lease(line, &found.home.here).await?;
                 let event = Event::general(Actor::Gateway, Action::StoreRestored)
                     .detail(format!("{loss}; {ENDED}"));
                 let change = self.begin_anew(&found, true);
@@ -112,9 +112,17 @@ impl Follower {
     ///
     /// # Errors
     /// [`StoreError::Elsewhere`] until then.
-    async fn outlasts_every_lease(&mut self, line: &mut Line) -> Result<(), StoreError> {
+    async fn outlasts_every_lease(
+        &mut self,
+        line: &mut Line,
+        here: &Origin,
+    ) -> Result<(), StoreError> {
         let now = self.node.clock.now();
-        let since = *self.noticed.get_or_insert(now);
+        let noticed = self.noticed.take();
+        // A store that took over after that one has leases of its own before it.
+        let noticed = noticed.filter(|(origin, _)| origin == here);
+        let (_, since) = self.noticed.insert(noticed.unwrap_or((here.clone(), now)));
+        let since = *since;
         let leases = line.nodes().await?;
         let leases = leases.iter().map(lease_of);
         match now.since(since) < leases.fold(self.node.lease.length, Duration::max) {

@@ -22,8 +22,8 @@ pub(super) struct Follower {
     /// The store whose feed this is.
     pub(super) origin: Option<Origin>,
     pub(super) memory: Memory,
-    /// When it saw first that the store is another one.
-    pub(super) noticed: Option<Timestamp>,
+    /// The other store that it found, and since when.
+    pub(super) noticed: Option<(Origin, Timestamp)>,
     /// It has begun the feed anew itself, and told of that, and the feed has yet to tell of it.
     pub(super) knows_of_the_beginning: bool,
     /// The number that the others know of.

@@ -46,7 +46,7 @@ impl House {
             return Err(Box::new(Answered::of("health", response)));
         }
         self.remarks.look(connection, &parts.headers, &way);
-        let is_silent = way.is_believed && way.scheme == Scheme::Untold && connection.is_plain();
+        let is_silent = connection.is_plain() && way.scheme == Scheme::Untold;
         let (scheme, stopped) = match is_file_of_pages(parts) {
             true => (Scheme::Untold, None),
             false => (way.scheme, stops(&way)),

@@ -100,10 +100,11 @@ impl Login {
         user: User,
         from: &Origin,
     ) -> Result<Half, SignInError> {
-        if let Some(shown) = &from.half {
+        // The address of a proxy says nothing of where the browser is: then the secret is always a new one.
+        if let Some((shown, address)) = from.half.as_ref().zip(from.address.counted()) {
             let ends = self.0.clock.now().plus(TO_ENROL);
             let cookie = sha256(shown.cookie_value());
-            let network = network(from.address.address()).to_string();
+            let network = network(address).to_string();
             let going_on = self.0.store.go_on_enrolling(&cookie, &user, &network, ends);
             if going_on.await.map_err(SignInError::Store)? {
                 return Ok(shown.clone());

@@ -192,7 +192,15 @@ impl Throttle {
 
     /// A sign-in was whole: nothing is in a row any more. The windows stay.
     pub(super) fn signed_in(&self, user: UserId, name: NameTag) {
-        self.change(&[Key::Code(user), Key::Name(name)], end_row);
+        self.change(&[Key::Name(name)], end_row);
+        // A device that is known gets past a lock on codes, and gives strangers no new tries by that.
+        let codes = Key::Code(user);
+        let limit = self.limit(&codes);
+        self.change(&[codes], |tally| {
+            if !tally.is_locked(limit) {
+                end_row(tally);
+            }
+        });
     }
 
     /// Forgets what was tried with a user's name, and what the user failed at.

@@ -68,8 +68,10 @@ impl Done {
             }
             Self::EnrolmentOver => {
                 "The set-up of your second factor is over: its 30 minutes have passed, the account was \
-                 changed, or it was finished and its answer was lost. Sign in again. If you are shown a new \
-                 secret then, first remove the entry that your app has from before: its codes do not work."
+                 changed, or it was finished, here or in another browser. Sign in again. If you are shown a \
+                 new secret then, first remove the entry that your app has from before: its codes do not \
+                 work. If you are asked for a code and have set up no app yourself, someone else knows your \
+                 password: tell an administrator at once."
             }
         }
     }

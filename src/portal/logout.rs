@@ -79,19 +79,24 @@ pub(super) async fn leave_untold(
     };
     match ended {
         Ok(()) if known.is_none() && leaving == Leaving::AllDevices => {
-            Err(signed_out_here(only_this_one()).into())
+            let why = "The store could not be asked whose session it was";
+            Err(signed_out_here(only_this_one(why)).into())
+        }
+        // It was to end the others, and had no authority left to.
+        Err(NotEnded::ActorEnded) if leaving == Leaving::AllDevices => {
+            let why = "This session had ended before";
+            Err(signed_out_here(only_this_one(why)).into())
         }
         Ok(()) | Err(NotEnded::ActorEnded) => Ok(left(done)),
         Err(NotEnded::Problem(problem)) => Err(signed_out_here(*problem).into()),
     }
 }
 
-/// Whose session it is this gateway could not be told, so the others of the same person go on.
-fn only_this_one() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not on all devices").detail(
-        "The store could not be asked whose session it was, so your other devices are not logged out: \
-         sign in again and repeat it there",
-    )
+/// The other sessions of the same user go on.
+fn only_this_one(why: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not on all devices").detail(format!(
+        "{why}, so your other devices are not logged out: sign in again and repeat it there"
+    ))
 }
 
 /// The same answer, after which this browser is not known any more either, where that was asked for.

@@ -257,7 +257,8 @@ impl Desk<'_> {
     /// A whole sign-in ends the row of failures, but not the window.
     pub(super) async fn end_the_row(&mut self, user: UserId) -> Result<(), StoreError> {
         for statement in [
-            "UPDATE failures SET in_a_row = 0, locked = FALSE WHERE user_id = $1",
+            // Not one that is locked: a device that is known gets past it, and gives strangers no new tries by that.
+            "UPDATE failures SET in_a_row = 0 WHERE user_id = $1 AND NOT locked",
             "UPDATE guesses SET in_a_row = 0, locked = FALSE
              WHERE key = (SELECT guess_key FROM users WHERE id = $1)",
         ] {

@@ -163,6 +163,8 @@ async fn it_is_alive_and_ready() {
         assert_eq!(answer.document["status"], "ok");
     }
     house.store.close().await;
+    // It is written once a second at the most.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let answer = house.call("GET", "/readyz", Value::Null).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
