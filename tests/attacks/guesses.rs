@@ -222,3 +222,39 @@ async fn failures_are_told_with_name_address_and_number_and_no_password_among_th
         assert_eq!(found.count(), 1, "{words}: {entries:#?}");
     }
 }
+#[tokio::test]
+async fn people_are_managed_from_the_networks_of_administrators() {
+    let panel = Panel::start().await;
+    let lines = "administrators_from = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
+    let mut gateway = Gateway::with_lines(&panel, lines).await;
+    let mut ada = gateway.person("ada", "administrator").await;
+    gateway.person("bob", "operator").await;
+    let users = "/.portcullis/users";
+    for page in [users, "/.portcullis/users/bob", "/.portcullis/audit"] {
+        let answer = ada.get(page).await;
+        assert_eq!(answer.status, 403, "{page}");
+        assert!(answer.text().contains("127.0.0.1"), "{}", answer.text());
+    }
+    for act in ["password", "disable", "remove", "role"] {
+        let answer = ada.post(&format!("{users}/bob/{act}"), &[]).await;
+        assert_eq!(answer.status, 403, "{act}");
+    }
+    assert_eq!(ada.get(ACCOUNT).await.status, 200);
+    // From the right network, with a sign-in that is too old: to the login page and back.
+    gateway.rewrite("\"10.0.0.0/8\"", "\"127.0.0.0/8\"");
+    gateway.rewrite(
+        "administrators_from",
+        "administrators_reauthenticate = \"1s\"\nadministrators_from",
+    );
+    gateway.restart().await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let answer = ada.get(users).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    let login = answer.header("location").unwrap().to_owned();
+    assert!(login.starts_with("/.portcullis/login?next="), "{login}");
+    assert_eq!(
+        ada.get(&login).await.status,
+        200,
+        "it does not lead in a circle"
+    );
+}

@@ -21,6 +21,7 @@ mod flat_memory;
 mod health;
 mod judged_again;
 mod kept;
+mod memory;
 mod no_secret_is_told;
 mod open;
 mod own_answers;
