@@ -192,14 +192,16 @@ impl Store {
 
 impl Desk<'_> {
     /// Ends a sign-in that is under way; [`StoreError::SignInOver`] when it is over already, so that
-    /// one of them is never two sessions.
+    /// one of them is never two sessions. One of an older generation is over, also where its row is still
+    /// there.
     pub(super) async fn end_sign_in(&mut self, cookie: &[u8; 32]) -> Result<(), StoreError> {
-        let ended = sql("DELETE FROM sign_ins WHERE cookie = $1 AND ends > $2")
-            .bind(cookie.as_slice())
-            .bind(self.now.millis())
-            .run(self.connection())
-            .await
-            .map_err(failed("ending a sign-in"))?;
+        let ended = sql("DELETE FROM sign_ins WHERE cookie = $1 AND ends > $2
+             AND generation = (SELECT generation FROM users WHERE id = user_id)")
+        .bind(cookie.as_slice())
+        .bind(self.now.millis())
+        .run(self.connection())
+        .await
+        .map_err(failed("ending a sign-in"))?;
         match ended {
             1 => Ok(()),
             _ => Err(StoreError::SignInOver),
