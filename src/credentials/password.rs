@@ -2,7 +2,7 @@
 //!
 //! Hashing is the one thing here that costs on purpose: 19 MiB and some 20 ms of CPU each. So as many
 //! run as there are cores, on threads of their own, each in memory that is used again; two lines wait
-//! for them ([`super::hashing`]), and beyond a line the answer is "busy", not a longer wait.
+//! for them (`hashing`), and beyond a line the answer is "busy", not a longer wait.
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ pub enum GuessKey {
     Other(String),
 }
 
-/// A name as it is counted by: one of [`NAMES`] counters, chosen under a key, so that it can't be told
+/// A name as it is counted by: one of `NAMES` counters, chosen under a key, so that it can't be told
 /// which names share one. Names that users have and those that they have not are counted alike, or the
 /// throttle would tell which are which; and the counters are never more than these, whatever names are
 /// invented.
