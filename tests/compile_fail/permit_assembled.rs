@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use portcullis::config::Panel;
 use portcullis::gate::{Permit, Target};
+use portcullis::model::ClientAddress;
 
-pub fn assembled(panel: Arc<Panel>, target: Target) -> Permit {
+pub fn assembled(panel: Arc<Panel>, target: Target, client: ClientAddress) -> Permit {
     Permit {
         panel,
         target,
         session: None,
+        client,
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use portcullis::config::Panel;
 use portcullis::gate::{Permit, Target};
+use portcullis::model::ClientAddress;
 
-pub fn forged(panel: Arc<Panel>, target: Target) -> Permit {
-    Permit::new(panel, target, None)
+pub fn forged(panel: Arc<Panel>, target: Target, client: ClientAddress) -> Permit {
+    Permit::new(panel, target, None, client)
 }
 
 pub fn redirected(permit: &mut Permit, target: Target) {
