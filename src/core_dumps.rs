@@ -1,6 +1,6 @@
 //! A core dump of this program would hold passwords, tokens and the master key: there is none.
 //!
-//! The kernel is told that the process may not be dumped, which also keeps other processes of the same
+//! The process is marked as not dumpable, which also keeps other processes of the same
 //! user from reading its memory (prctl(2), `PR_SET_DUMPABLE`; its files in /proc belong to root then), and
 //! the limit of a core is set to nothing, for a kernel that hands dumps to a program all the same.
 

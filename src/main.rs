@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// What a request costs lies in many small pieces of memory: measured by `benches/compare`. What is given
-/// back is overwritten first, whoever had it: buffers of connections, forms, heads and answers hold
+/// back is overwritten first, whatever held it: buffers of connections, forms, heads and answers hold
 /// passwords and tokens, also in libraries that do not know of it.
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> =

@@ -53,7 +53,7 @@ pub(super) enum OtherEnd {
     Client,
     /// A trusted proxy, whose word about its clients is believed.
     Proxy(Arc<TrustedProxies>),
-    /// A trusted proxy that has said, before the first byte, that it names nobody.
+    /// A trusted proxy whose PROXY header, before the first byte, names no client.
     SilentProxy,
 }
 

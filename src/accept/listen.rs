@@ -289,7 +289,7 @@ fn listening_unix(path: &Path, mode: Mode) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// Whether there is a socket that nobody listens on any more, which is to be removed.
+/// Whether the path is a stale socket: no process listens on it, and the gateway removes it.
 fn is_stale(path: &Path) -> Result<bool, ListenError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -21,7 +21,7 @@ impl Settings {
     /// The configuration file: the named one, else the first of the usual ones that exists.
     pub(super) fn file(&self) -> Done<PathBuf> {
         if let Some(named) = &self.config {
-            // One that is there and can't be read is said by whoever reads it.
+            // A file that exists and cannot be read is reported by the code that reads it.
             if named
                 .symlink_metadata()
                 .is_err_and(|fault| fault.kind() == ErrorKind::NotFound)

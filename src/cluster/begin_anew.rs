@@ -37,7 +37,7 @@ enum Loss {
 /// What has become of the store since this node last looked at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It has kept all that this node knows of, and where it is another one, a gateway has begun it anew: the
+    /// It has kept all that this node knows of, and where it is another one, a gateway has begun the feed again: the
     /// feed tells of that.
     Kept,
     /// No gateway has worked with it yet.
@@ -106,7 +106,7 @@ impl Follower {
         Ok(())
     }
 
-    /// A node may trust its table by a lease that it renewed in the store as it was, and whoever ends sessions
+    /// A node may trust its table by a lease that it renewed in the store as it was, and a node that ends sessions
     /// in this one does not find it there. So nothing is begun before all of those have run out: the store as
     /// it was renews none since this one was seen.
     ///
@@ -158,7 +158,7 @@ impl Follower {
         }
     }
 
-    /// What the feed tells every node of a store that was begun anew. Sessions that it has forgotten are in the
+    /// What every node does at the feed's entry that the store was begun again. Sessions that it has forgotten are in the
     /// table alone, where no other entry finds them.
     pub(super) fn everything_has_ended(&mut self) -> Vec<Arc<Session>> {
         if !std::mem::take(&mut self.knows_of_the_beginning) {
@@ -186,7 +186,7 @@ fn fate(known: Option<&Mark>, found: &Found) -> Fate {
     match (&found.home.begun, known) {
         (_, Some(known)) if has_forgotten(known) => Fate::Lost(Loss::Forgotten),
         (None, _) => Fate::New,
-        // Whoever has followed the feed into another history knows all that it has applied before, and
+        // A node that has followed the feed into another history knows all that it has applied before, and
         // nothing of what was acknowledged to others since.
         (Some(begun), _) if begun == here => Fate::Kept,
         (Some(begun), _) if begun.is_the_place_of(here) => Fate::Lost(Loss::OtherHistory),

@@ -24,7 +24,7 @@ pub(super) struct Follower {
     pub(super) memory: Memory,
     /// The other store that it found, and since when.
     pub(super) noticed: Option<(Origin, Timestamp)>,
-    /// It has begun the feed anew itself, and told of that, and the feed has yet to tell of it.
+    /// This node has begun the feed again and logged that; it has not applied the feed's entry of it yet.
     pub(super) knows_of_the_beginning: bool,
     /// The number that the others know of.
     reported: FeedNumber,

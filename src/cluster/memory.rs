@@ -85,7 +85,7 @@ impl Memory {
         self.is_lost = false;
     }
 
-    /// Before anybody is told that it was applied.
+    /// Before this node reports that it has applied it.
     pub(super) fn keep(&mut self, mark: &Mark) {
         let Some(file) = &self.file else { return };
         let line = mark.to_string();

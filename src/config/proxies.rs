@@ -52,7 +52,7 @@ impl TrustedProxies {
             .any(|network| network.contains(&address))
     }
 
-    /// Whose address this is, where nobody is asked: a client's, or a proxy's that does not say for whom.
+    /// The address of the connection itself: a client's, or a proxy's that names no client.
     pub fn sender(&self, address: IpAddr) -> ClientAddress {
         match self.trusts(address) {
             true => ClientAddress::OfProxy(address),

@@ -100,7 +100,7 @@ pub fn apart(
 /// Seconds of one step (RFC 6238 §4.1).
 const STEP: u64 = 30;
 
-/// How many steps beyond those that are taken a code is told apart from a wrong one.
+/// How many steps beyond the accepted ones a code is recognised as one of another time.
 const TOLD: i64 = 19;
 
 /// Six ASCII digits, however they were typed.

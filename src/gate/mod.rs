@@ -294,7 +294,7 @@ fn is_plainly_portal(path: &Path) -> bool {
     path.is_canonical() && path::lies_below(path.as_str(), PORTAL, false)
 }
 
-/// Whoever wants to be signed out need not be known: what the browser shows is forgotten in any case.
+/// A sign-out needs no known session: the browser's cookie is deleted in any case.
 fn signs_out(target: &Target) -> bool {
     const FORMS: [&str; 2] = ["/.portcullis/logout", "/.portcullis/account/logout-all"];
     *target.method() == Method::POST

@@ -18,7 +18,7 @@ pub struct Visit {
     pub session: Option<Arc<Session>>,
     /// What the session cookie came to.
     pub cookie: SessionCookie,
-    /// The session that was shown by whoever wants to be signed out, while it can't be told whether it lives.
+    /// The token of a sign-out whose session this node cannot judge at the moment.
     pub untold: Option<TokenHash>,
 }
 

@@ -1,6 +1,6 @@
 //! How a request came here: whose it is, and whether it came over TLS, as far as the proxies in front say.
 //! Where they leave the gateway in doubt, a sentence is the answer. Who reads it is a person before a page
-//! that does not open, and whoever configures the proxy: each sentence names the field.
+//! that does not open, and the operator of the proxy: each sentence names the field.
 
 use http::request::Parts;
 use http::{HeaderName, StatusCode};
@@ -73,7 +73,7 @@ impl House {
 }
 
 impl Arrival {
-    /// Why the gateway's own pages are closed to this request: nobody says how it came, and a password may
+    /// Why the gateway's own pages are closed to this request: no field says how it came, and a password may
     /// follow.
     pub(super) fn closes_pages(&self, parts: &Parts) -> Option<Problem> {
         (self.is_silent && !is_file_of_pages(parts) && !came_over_tls(parts)).then(silent)

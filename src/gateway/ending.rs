@@ -1,6 +1,6 @@
 //! How the gateway ends: the signals, and the drain. Nothing new is taken, what is in progress is
 //! finished; WebSockets and streams of events, which never finish, are asked to come back, and what is
-//! still open near the end of `drain` is broken off. Whoever signals twice does not want to wait.
+//! still open near the end of `drain` is broken off. A second signal ends the wait.
 
 use std::future;
 use std::time::Duration;
@@ -88,5 +88,5 @@ pub(super) async fn drain(tasks: &Shutdown, open: &Open, given: Drain) {
 /// What is kept of `drain` for breaking off what is still open, last calls and the store.
 const LAST: Duration = Duration::from_secs(2);
 
-/// How long what was broken off has to be told so.
+/// How long the last bytes of a broken exchange (a close frame, a reset) may take to leave.
 const FAREWELL: Duration = Duration::from_millis(500);

@@ -105,7 +105,7 @@ fn of_listeners(config: &Config, is_running: bool) -> Vec<Finding> {
         let about = format!("listener {address}");
         match accept::can_bind(address) {
             Ok(()) => Finding::new(about, Grade::Ok, "no program listens there yet"),
-            // Whoever asks may lack the right to a port that the gateway has.
+            // The user who runs `check` may lack the right to a port that the gateway has.
             Err(ListenError::Taken(_) | ListenError::Forbidden(_)) if is_running => {
                 Finding::new(about, Grade::Ok, "the gateway that runs listens there")
             }

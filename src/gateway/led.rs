@@ -1,6 +1,6 @@
 //! How often those behind each proxy were led to `https` without having arrived there.
 //!
-//! A proxy that calls every request plain HTTP sends whoever is led on back to the same redirect. A
+//! A proxy that calls every request plain HTTP sends each redirected client back to the same redirect. A
 //! browser shows that it was TLS (see `redirect`), and other programs are led a few times: then a
 //! sentence stands there, until somebody comes over TLS through the same proxy to the same host.
 
@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So many are led in a row without one that arrives. Browsers give up after twenty redirects.
+/// The number of redirects in a row without one arrival over TLS. Browsers give up after twenty.
 const MOST: u8 = 5;
 
-/// Proxies and hosts that are counted; further ones lead nobody.
+/// The number of proxies and hosts that are counted; for further ones there is no redirect.
 const MOST_WAYS: usize = 1_000;
 
 /// The counts of one gateway.

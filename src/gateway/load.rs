@@ -4,7 +4,7 @@
 //! A stream of HTTP/2 costs its client nothing. Thousands of them, each with a large head, a form that
 //! never ends or an answer that is not taken, are one network's. So each request to the gateway's pages and
 //! each answer of its own is weighed for as long as it is held, and a form as it comes. What is too much
-//! is let go from the oldest on: whoever sends a form in one piece gets it through, also from the network
+//! is dropped from the oldest on: a client that sends a form in one piece gets it through, also from the network
 //! that the flood comes from, as there are always older ones that wait for their client. A network that
 //! has too much loses its own; when all together have too much, the one that has most does.
 
@@ -74,7 +74,7 @@ pub(super) struct Weight {
 }
 
 impl Holder {
-    /// Whoever asks from this address. A proxy that does not say for whom it asks has no share that is
+    /// The client at this address. A proxy that does not say for whom it asks has no share that is
     /// smaller than that of all.
     pub(super) fn of(client: ClientAddress) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Holder {
 }
 
 impl Load {
-    /// Holds so many bytes more; `letting_go` is cancelled when that is too much and this the oldest.
+    /// Holds this number of bytes more; `letting_go` is cancelled when that is too much and this the oldest.
     fn hold(&self, holder: Holder, bytes: usize, letting_go: Cancel) -> Weight {
         let mut shares = self.shares();
         let number = shares.next;

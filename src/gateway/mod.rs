@@ -147,7 +147,7 @@ impl Door {
         let now = house.clock.now();
         let mut verdict = front.gate.decide(parts, client, now, Asked::Nothing);
         if let Verdict::Unknown(token) = verdict {
-            // Seldom, and large.
+            // Rare, and large.
             verdict = Box::pin(house.ask_store(&front, parts, client, token)).await;
         }
         match verdict {
@@ -180,7 +180,7 @@ impl Door {
             Verdict::SignIn(why, target, visit) => {
                 tell_who(entry, visit.session.as_ref());
                 entry.tell(|line| line.cause = Some(why.cause(&visit).into()));
-                // Seldom, and large.
+                // Rare, and large.
                 let asked = Box::pin(house.ask_to_sign_in(why, &target, parts, &visit));
                 Answered::of("sign-in", asked.await)
             }

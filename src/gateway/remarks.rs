@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName};
 use crate::accept::{Connection, Forwarded, Scheme};
 use crate::model::ClientAddress;
 
-/// Lines in all, until the gateway starts anew.
+/// Lines in all, until the next start.
 const MOST: usize = 64;
-/// Of these for those that are not trusted: whoever is near may write what begins one.
+/// The share of these for peers that are not trusted: any machine nearby can cause such a line.
 const MOST_UNTRUSTED: usize = 8;
 
 /// What was said.

@@ -1,4 +1,4 @@
-//! Counts of which only so many are kept: whatever strangers do, the table stays within its bound.
+//! Counters in a table of bounded size, whatever strangers send.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -32,7 +32,7 @@ impl<K: Eq + Hash> Bounded<K> {
         self.tallies.get(key)
     }
 
-    /// Forgets what is over, or the older half: seldom, so that a flood pays little for each.
+    /// Removes what is over, or the older half: rarely, so that a flood costs little for each entry.
     fn make_room(&mut self, now: Timestamp) {
         self.tallies
             .retain(|_, tally| now < tally.window_ends || tally.under_way > 0);

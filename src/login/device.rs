@@ -1,7 +1,7 @@
 //! A browser in which a user has signed in before, as its cookie says.
 //!
 //! The cookie is a hint for the throttle and nothing else: it holds no session, opens no page and takes the
-//! place of neither password nor second factor. Whoever shows it has a small allowance of guesses apart
+//! place of neither password nor second factor. A browser that sends it has a small allowance of guesses apart
 //! from those of strangers. It says nothing of whom it is of: the seal fits one user, at one generation,
 //! on one host, until it ends. So everything that ends the sessions of a user ends it, too, and it is the
 //! same for every node and after a restart, without being kept anywhere.

@@ -55,7 +55,7 @@ impl Login {
         self.0.throttle.forgive(user, name);
     }
 
-    /// Checks the password of somebody who is signed in and sets a new one. Counted by that session alone: whoever stole
+    /// Checks the password of somebody who is signed in and sets a new one. Counted by that session alone: a thief who stole
     /// it can't guess without end, and nobody else is held up.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ impl Login {
         }
     }
 
-    /// Writes what is to be told of failed sign-ins; with `all`, also of runs that go on.
+    /// Writes the entries of failed sign-ins; with `all`, also of runs that go on.
     pub(super) async fn write_failures(&self, all: bool) {
         self.0.told.write(&self.0.store, all).await;
     }

@@ -295,7 +295,7 @@ impl Login {
         };
         let step = match totp::step_of(&secret, code, self.0.clock.wall())? {
             Some(step) => step,
-            // Whoever holds the cookie is shown the secret: there is nothing to guess here.
+            // The holder of the cookie sees the secret: there is nothing to guess here.
             None => return Err(self.of_another_time(&pending.user, &secret, code)?.0),
         };
         let recovery_codes: Vec<_> = (0..recovery::COUNT)

@@ -7,7 +7,7 @@
 //! the next step.
 //!
 //! Who is shown the secret of an app that is not enrolled yet: a browser that holds the cookie of the
-//! sign-in which the secret was made for, and nobody else. With the password alone, another browser is
+//! sign-in which the secret was made for, and no one else. With the password alone, another browser is
 //! given a secret of its own. It may enrol that one, since the first factor of an account takes a password
 //! and no more; then the sign-ins of the others are over, and the person sees that, instead of sharing an app
 //! with a stranger without a sign. A script of a panel could give a browser the cookie of a stranger's sign-in,

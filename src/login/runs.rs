@@ -1,6 +1,6 @@
-//! Failures of one kind, told of as runs: one entry of the audit list when a run begins, whatever follows.
+//! Failures of one kind, reported as runs: one audit entry when a run begins, whatever follows.
 //!
-//! A run is what fails by one key within one window. How many runs are told of in an hour is bounded for
+//! A run is what fails by one key within one window. How many runs are reported in an hour is bounded for
 //! each group of keys, and the number of runs in all, so that no stranger fills the audit list or memory.
 //!
 //! Each node counts for itself and forgets at a restart: what is counted is worth one window.
@@ -36,7 +36,7 @@ pub struct Wrong {
     pub wait: Option<Duration>,
 }
 
-/// So many runs of a group are told of in an hour.
+/// The number of runs of a group that are reported in an hour.
 pub(super) const MOST_TOLD: Rate = Rate {
     count: 60,
     window: Duration::from_secs(60 * 60),

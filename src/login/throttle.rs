@@ -44,7 +44,7 @@ const MOST_DEVICES: usize = 20_000;
 const MOST_SESSIONS: usize = 20_000;
 pub(super) const MOST_ADDRESSES: usize = 50_000;
 
-/// So many wrong guesses a day are a device's own: whoever stole its cookie gains no more than these.
+/// Wrong guesses a day that a device has of its own: all that a thief of its cookie gains.
 const OF_DEVICE: Rate = Rate {
     count: 10,
     window: Duration::from_secs(24 * 60 * 60),

@@ -1,4 +1,4 @@
-//! Failed sign-ins are told of: in the audit list and in the event log, a run in one entry.
+//! Reports failed sign-ins in the audit list and in the event log, a run in one entry.
 //!
 //! A run is what goes wrong in one way with one user, from one network, within a window; of names that no
 //! user has, in one way from one network. Its entry is written behind, within a second, so that the answer
@@ -7,7 +7,7 @@
 //!
 //! A name that no user has is never written down: people type passwords into that field, and the first
 //! letters of one are too much already. It is called by a tag instead, which is the same for the same name
-//! and tells nothing to whoever has the list without the master key.
+//! and says nothing to a reader of the list who lacks the master key.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +60,7 @@ struct Key {
     failure: Failure,
 }
 
-/// A run that is told of.
+/// A run that is reported.
 #[derive(Debug)]
 struct Run {
     key: Key,
@@ -76,11 +76,11 @@ struct Run {
     written: Option<u32>,
 }
 
-/// So many runs wait to be written, or to be over. Their number in an hour is bounded for each user.
+/// The number of runs that wait to be written, or to be over. Their number in an hour is bounded for each user.
 const MOST: usize = 10_000;
 
 impl Told {
-    /// Counts a failure; where it begins a run, that is told of with the next [`Told::write`].
+    /// Counts a failure; where it begins a run, the next [`Told::write`] reports that.
     pub(super) fn failed(
         &self,
         store: &Store,

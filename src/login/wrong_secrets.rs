@@ -22,7 +22,7 @@ pub struct WrongSecrets {
 
 impl WrongSecrets {
     /// Counts one that came from `client`, of which `rate` says how many are allowed. What a proxy brings
-    /// without a name may be of many people: runs of it are told of, and nobody is held up.
+    /// without a name may belong to many people: runs of it are reported, and no request is held up.
     pub fn count(&self, client: ClientAddress, rate: Rate, now: Timestamp) -> Wrong {
         match client {
             ClientAddress::Known(address) => self.of_clients.count((), network(address), rate, now),

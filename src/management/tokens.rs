@@ -158,7 +158,7 @@ pub(super) async fn remove(verbs: Arc<Verbs>, order: Order) -> Result<Response, 
     let Some(token) = tokens.into_iter().find(|token| token.name == name) else {
         let before = verbs.store.unanswered(&event).await;
         return match before.map_err(refusal::of_store)? {
-            // This very call has removed it, and its caller was not told.
+            // This very call has removed it, and its caller got no answer.
             Some(_) => {
                 verbs.revoker.answered(&event);
                 Ok(answer_json(StatusCode::OK, &json!({ "name": name })))

@@ -97,7 +97,7 @@ impl EndReason {
         }
     }
 
-    /// What comes after "because", for whoever had the session and for whoever reads the audit list.
+    /// What comes after "because", for the user of the session and for readers of the audit list.
     pub const fn clause(self) -> &'static str {
         match self {
             Self::TooMany => {
@@ -122,7 +122,7 @@ impl EndReason {
 }
 
 impl EndedSession {
-    /// The sentence for whoever had it.
+    /// The sentence for the user of the session.
     pub fn sentence(self) -> String {
         let at = self.at.rfc3339();
         let (day, time) = at.split_once('T').unwrap_or((&at, ""));

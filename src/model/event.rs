@@ -94,7 +94,7 @@ impl Event {
 }
 
 impl Event {
-    /// The same for an act that can't be done twice: a caller who was not told that it is done asks for it
+    /// The same for an act that cannot be done twice: a caller that got no answer asks for it
     /// again, by the same words in `content`, and is answered as the first time.
     #[must_use]
     pub fn once(mut self, content: &str, made: Option<[u8; 32]>) -> Self {
@@ -106,7 +106,7 @@ impl Event {
 }
 
 impl Asked {
-    /// What is done once by whoever holds a one-time link, by the SHA-256 of its token.
+    /// What the holder of a one-time link does once, by the SHA-256 of its token.
     pub fn by_link(hash: &[u8; 32], action: Action) -> Self {
         Self {
             act: act(&format!("link {hash:?}"), action, None, ""),

@@ -9,7 +9,7 @@ pub(super) enum Done {
     PasswordChanged,
     SessionEnded,
     UserRemoved,
-    /// A one-time link that has set a password, perhaps unseen by whoever opened it.
+    /// A one-time link that has set a password, while its user may not have seen the answer.
     LinkUsed,
     /// A sign-in took too long, was given too many wrong codes, or ended with an answer that was lost.
     StartAgain,

@@ -47,7 +47,7 @@ pub(super) enum Leaving {
     AllDevices,
 }
 
-/// Leaves while it can't be told whether the session lives: the browser forgets it, this gateway ends it, and
+/// Signs out while this node cannot know whether the session lives: the browser forgets it, this gateway ends it, and
 /// writes that as soon as the store can be written.
 pub(super) async fn leave_untold(
     desk: &Desk,

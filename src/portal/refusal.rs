@@ -87,7 +87,7 @@ pub fn error_page(problem: &Problem) -> Response {
     )
 }
 
-/// The page for a problem that a browser is told of where it can load nothing else.
+/// The page for a problem, for a browser that can load nothing else from here.
 pub fn error_page_alone(problem: &Problem) -> Response {
     let page = view::problem::problem_alone(problem);
     with_headers(problem, page::answer_alone(problem.status(), page))

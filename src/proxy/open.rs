@@ -81,7 +81,7 @@ pub enum Ending {
 }
 
 impl Open {
-    /// Nothing is open. Strangers of one network may have so many exchanges at a time.
+    /// Nothing is open. `most`: exchanges that strangers of one network may have at a time.
     pub fn new(of_strangers: usize) -> Self {
         Self {
             workers: Arc::default(),
@@ -128,7 +128,7 @@ impl Open {
             }
         }
         let begun = Instant::now();
-        // What has ended is held by nobody.
+        // No owner holds what has ended.
         while fallen.iter().any(|one| one.strong_count() > 0) && begun.elapsed() < GRACE {
             sleep(LOOK).await;
         }

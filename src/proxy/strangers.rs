@@ -38,7 +38,7 @@ pub(super) struct Seat {
 }
 
 impl Strangers {
-    /// At most so many from one network.
+    /// The most from one network.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,

@@ -117,7 +117,7 @@ impl Revoker {
     }
 
     /// Ends a session that is not in the table, where it was ended before: in memory alone, or by this very
-    /// call, whose caller was not told. `None`: there is none of this name, or not of this user where one is
+    /// call, whose caller got no answer. `None`: there is none of this name, or not of this user where one is
     /// given.
     pub async fn end_session_again(
         &self,
@@ -178,7 +178,7 @@ impl Revoker {
         .await
     }
 
-    /// An act that can't be done, perhaps because it is done: by this very call, whose caller was not told of
+    /// An act that can't be done, perhaps because it is done: by this very call, whose caller got no answer about
     /// that. Then what it ended is confirmed; `None` for any other.
     pub async fn again(&self, event: &Event) -> Option<Revocation> {
         match self.store.unanswered(event).await {
@@ -188,7 +188,7 @@ impl Revoker {
         }
     }
 
-    /// The caller of an act is told that it is done: the same call is another act from now on. Nobody waits
+    /// The caller of an act has its answer: the same call is another act from now on. No caller waits
     /// for what is written of that.
     pub fn answered(&self, event: &Event) {
         let Some(asked) = event.asked.clone() else {

@@ -92,7 +92,7 @@ impl Revoker {
                 actor: Actor::Gateway,
                 action,
                 detail,
-                // Whoever asks for one session again finds it ended. Other acts are more than their end.
+                // A caller that asks for one session again finds it ended. Other acts do more than end it.
                 asked: event.asked.filter(|_| matches!(scope, Scope::Session(..))),
                 ..event
             },

@@ -77,7 +77,7 @@ impl WhyEnded {
         match asked.await.ok()? {
             Ok(ended) => ended,
             Err(fault) => {
-                tracing::debug!(%fault, "it can't be told why a session has ended");
+                tracing::debug!(%fault, "the gateway cannot find out why a session has ended");
                 None
             }
         }

@@ -37,11 +37,11 @@ pub enum Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag(pub(super) i64);
 
-/// The entry by which other nodes are told, as the store wrote it.
+/// The feed's entry from which other nodes learn of a change, as the store wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
     pub number: FeedNumber,
-    /// `None` where nothing was told yet.
+    /// `None` where the feed has no entry yet.
     pub(super) tag: Option<Tag>,
 }
 
@@ -236,7 +236,7 @@ impl Line {
     }
 }
 
-/// What an entry tells of. Where it can't be told, all of them.
+/// The subjects of an entry. Where they are unknown, all of them.
 fn subject(
     user: Option<i64>,
     generation: Option<i64>,

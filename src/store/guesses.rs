@@ -101,7 +101,7 @@ impl Store {
         NameTag::of(&self.seal, name)
     }
 
-    /// What a name that no user has is called where it is told of: it may be a password that somebody
+    /// How reports call a name that no user has: it may be a password that a person
     /// typed into the wrong field. The same name is called the same, by those with the master key alone.
     pub fn pseudonym(&self, name: &str) -> String {
         let tag = self.seal.tag_of_name(name);

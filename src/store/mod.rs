@@ -82,7 +82,7 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Committed<T> {
     outcome: T,
-    /// The entry by which other nodes are told of it.
+    /// The feed's entry of it, for other nodes.
     told: Option<Told>,
 }
 
@@ -293,7 +293,7 @@ impl Store {
     }
 
     /// A credential that ended in what a server had acknowledged may live again in one that took over, so
-    /// nothing is changed there before the follower has begun anew.
+    /// nothing is changed there before the follower has begun the feed again.
     async fn begin(&self, begins_anew: bool, doing: &'static str) -> Result<Work, StoreError> {
         let work = self.engine.begin().await.map_err(failed(doing))?;
         if work.is_at_home() || begins_anew {
@@ -399,7 +399,7 @@ impl<T> Committed<T> {
         &self.outcome
     }
 
-    /// The entry by which other nodes are told of what was ended by it.
+    /// The feed's entry of what it ended, for other nodes.
     pub fn told(&self) -> Option<Told> {
         self.told
     }

@@ -66,7 +66,7 @@ impl Home {
         }
     }
 
-    /// Whether the feed was begun in this very store, and all that is in it is told of in this feed.
+    /// Whether the feed was begun in this very store, and this feed has an entry of all that is in it.
     pub fn is_its_own(&self) -> bool {
         self.begun.as_ref() == Some(&self.here)
     }

@@ -28,7 +28,7 @@ pub(super) struct Probe(Arc<Mutex<Option<Look>>>);
 #[derive(Debug)]
 struct Look {
     begun: Instant,
-    /// `None` when whoever looked went away before the end.
+    /// `None` when the caller that looked went away before the end.
     found: Option<Result<(), Arc<StoreError>>>,
 }
 
@@ -38,7 +38,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`]
     pub async fn takes_writes(&self) -> Result<(), Arc<StoreError>> {
-        // Whoever comes meanwhile waits here for the same look.
+        // A caller that comes in between waits here for the same look.
         let mut last = self.probe.0.lock().await;
         if let Some(look) = &*last {
             let age = look.begun.elapsed();

@@ -14,7 +14,7 @@
 //! (RFC 5869) with a label of its own.
 //!
 //! Versions before this one kept a nonce and what was sealed under the master key itself, bound to a place
-//! alone. Such a value still opens, and is sealed anew when its row is next written.
+//! alone. Such a value still opens, and is sealed with a derived key when its row is next written.
 
 use std::fmt;
 use std::fs;
@@ -254,7 +254,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A key for one purpose, from which neither the master key nor any other can be told (RFC 5869).
+/// A key for one purpose, which reveals neither the master key nor any other (RFC 5869).
 fn derived(master: &Secret<Vec<u8>>, purpose: &str) -> Result<Secret<[u8; 32]>, StoreError> {
     let purposes = [b"portcullis/", purpose.as_bytes()];
     let mut key = Zeroizing::new([0; 32]);

@@ -1,9 +1,9 @@
 //! Acts that are written, and whose callers may not know it: a commit whose answer was lost, a node that has not
 //! confirmed, a gateway that was killed before it could answer.
 //!
-//! Their callers are told to call again, and an act that can't be done twice must not be refused then because
+//! Their callers are asked to call again, and an act that can't be done twice must not be refused then because
 //! it is done. So its mark is written with the change, in one transaction, and taken away once the caller was
-//! told that it is done. Any node finds it, also after a restart.
+//! answered that it is done. Any node finds it, also after a restart.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::model::{Asked, Event, User, UserName};
 /// How long an act may be asked for again.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// Acts of this process whose callers were told, and whose marks may still be in the store. Cheap to clone.
+/// Acts of this process whose callers have their answers, and whose marks may still be in the store. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answered(Arc<Mutex<HashSet<[u8; 32]>>>);
 
@@ -33,7 +33,7 @@ pub struct Unanswered {
 }
 
 impl Store {
-    /// Whether this very act, by the same caller, is done already and its caller was perhaps never told.
+    /// Whether this very act, by the same caller, is done already and its caller perhaps got no answer.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; so for everything here.
@@ -74,8 +74,8 @@ impl Store {
         row.map(user).transpose()
     }
 
-    /// Says that the caller is told that the act is done: the same call is another act from now on. Its mark
-    /// is to be taken away by [`Store::forget_answered`], for which nobody waits.
+    /// Says that the caller has its answer that the act is done: the same call is another act from now on. Its mark
+    /// is removed by [`Store::forget_answered`], for which no caller waits.
     pub fn answered(&self, asked: &Asked) {
         self.answered.lock().insert(asked.act);
     }

@@ -113,7 +113,7 @@ impl Users {
     }
 
     /// Removes a user. Another of the same name later is another user. A call that is made again because
-    /// its caller was not told that it is done is answered as done.
+    /// its caller got no answer that it is done is answered as done.
     pub async fn remove(&self, name: &UserName, actor: Actor) -> Changed<Report> {
         let event = Event::about(actor, Action::UserRemoved, name).once("", None);
         let removed = Outcome::after(self.user(name).await, async |user| {

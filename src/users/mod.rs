@@ -350,7 +350,7 @@ impl Users {
 
     /// Whether it is the current password; one of those before it is refused. All are compared side by
     /// side, the newest first, and what is not begun when one fits is not begun at all. Two who set one at
-    /// the same moment are not told of each other's: this is for people's good, not a lock.
+    /// the same moment do not see each other's: this is a convenience, not a lock.
     async fn is_current_or_new(
         &self,
         user: &User,

@@ -63,7 +63,7 @@ impl Users {
         link.map(|link| link.user).ok_or(UsersError::LinkSpent)
     }
 
-    /// Whose password was set by this link, which is spent, if whoever used it was perhaps not told.
+    /// Whose password was set by this link, which is spent, if its user perhaps got no answer.
     ///
     /// # Errors
     /// [`UsersError::Store`]
@@ -123,7 +123,7 @@ impl Users {
         };
         Outcome::after(judged.await, async |(name, actor, change)| {
             let event = Event {
-                // Whoever comes with a link that is spent is known by that alone.
+                // The holder of a spent link is known by that alone.
                 asked: Some(Asked::by_link(&sha256(token), Action::PasswordSet)),
                 ..Event::about(actor, Action::PasswordSet, &name).detail("by set-up link")
             };

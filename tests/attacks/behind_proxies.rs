@@ -1,5 +1,5 @@
 //! Behind a trusted proxy: no limit by the address of a proxy, and no redirect to what is being asked. The
-//! proxy is at 127.0.0.2; whoever comes from elsewhere is a stranger.
+//! proxy is at 127.0.0.2; a connection from elsewhere is a stranger's.
 
 use crate::class_b_proxies::{connect_from, tls_after};
 use crate::support::gateway::{Gateway, RULES, Written};

@@ -1,4 +1,4 @@
-//! Guesses at passwords and codes: what they tell of names, whom they keep out, and who is told of them.
+//! Guesses at passwords and codes: what they reveal about names, whom they keep out, and where they are reported.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ fn are_without_gaps(numbers: &[u64], first: u64) {
     assert_eq!(numbers, wanted);
 }
 
-/// Changes that succeed, and changes that are refused, until told to end.
+/// Changes that succeed, and changes that are refused, until `ends` is set.
 async fn changes(port: u16, bearer: String, who: usize, ends: Arc<AtomicBool>) {
     let mut round = 0;
     while !ends.load(Ordering::Relaxed) {

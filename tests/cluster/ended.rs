@@ -1,4 +1,4 @@
-//! Why a session has ended is known on every node, is told once, and survives the node that found out.
+//! Why a session has ended is known on every node, is reported once, and survives the node that found out.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::support::person::with_the_password_alone as alone;
 
 const PLAIN: &str = "[second_factor]\nrequired = false\n[session]\nmax_per_user = 2\n";
 
-/// What a program is told that shows a token which opens nothing.
+/// The reason in the answer to a program that sends a token which opens nothing.
 async fn told(port: u16, token: &str) -> Option<String> {
     let mut wire = Wire::connect(port).await;
     let cookie = format!("Cookie: __Host-Http-portcullis={token}");

@@ -39,7 +39,7 @@ fn a_call(method: &'static str, path: &str, body: &str, action: &'static str) ->
     }
 }
 
-/// Whoever something is done to.
+/// The user that an act is about.
 const PEOPLE: [&str; 10] = [
     "edited", "email", "disabled", "removed", "password", "factor", "link", "sessions", "changed",
     "one",
@@ -155,7 +155,7 @@ fn is_not_certain(lost: &Lost, answer: &Answer) {
     }
 }
 
-/// The call again, to this node: done, and told with all that it makes.
+/// The call again, to this node: done, and answered with all that it makes.
 async fn again(cluster: &Cluster, node: usize, bearer: &str, lost: &Lost) {
     let port = cluster.nodes[node].management_port;
     let ask = || call(port, bearer, lost.method, &lost.path, &lost.body);
@@ -240,11 +240,11 @@ async fn a_call_whose_commit_was_not_answered_can_be_made_again_on_any_node() {
         all_is_as_it_was_asked(&cluster, round).await;
     }
     let left = cluster.postgres.ask("select count(*) from unanswered");
-    // Every caller is told by now. What the gateway had ended in memory it may write once more, with its mark.
+    // Every caller has its answer by now. What the gateway had ended in memory it may write once more, with its mark.
     assert!(["0", "1", "2"].contains(&left.as_str()), "{left}");
 }
 
-/// Only whoever was not told is answered as if nothing had been done yet.
+/// Only a caller that got no answer is answered as if nothing had been done yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_caller_was_not_told_is_refused_as_ever() {
     let cluster = Cluster::over(server(), 2, PLAIN).await;

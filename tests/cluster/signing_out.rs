@@ -1,4 +1,4 @@
-//! Signing out while it can't be told whether the session lives: the browser forgets it, the node ends it, and
+//! Signing out while the node cannot know whether the session lives: the browser forgets it, the node ends it, and
 //! writes that as soon as it can.
 
 use crate::support::cluster::{Cluster, asked, status};

@@ -338,7 +338,7 @@ async fn nothing_is_changed_in_another_store_before_everything_in_it_has_ended()
     assert_eq!(postgres.ask("select seq from head"), "2");
 }
 
-/// Whoever waits for the nodes after a commit, and finds a server that does not know of it, is told nothing by
+/// A revocation that waits for the nodes after a commit, and finds a server without that commit, learns nothing from
 /// the nodes that stand there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_nodes_of_a_store_that_has_lost_a_revocation_tell_nothing_about_it() {
@@ -370,7 +370,7 @@ async fn the_nodes_of_a_store_that_has_lost_a_revocation_tell_nothing_about_it()
     }
 }
 
-/// As a gateway is told in its configuration.
+/// As it stands in a gateway's configuration.
 fn storage(postgres: &Postgres, keys: &Keys) -> Storage {
     Storage {
         place: Place::Shared(Server::parse(&postgres.url()).unwrap()),

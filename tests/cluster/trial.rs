@@ -104,7 +104,7 @@ impl Trial {
         }
     }
 
-    /// Nobody who was signed in before is signed in any more on these nodes, and people can sign in.
+    /// No session of before lives on these nodes, and users can sign in.
     pub(crate) async fn everybody_is_out(&self, nodes: &[usize]) {
         let ports = || nodes.iter().map(|node| self.cluster.nodes[*node].port);
         for port in ports() {

@@ -21,7 +21,7 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
-    /// With this `[gateway]` section, on a port that stands in it, and so many guesses of one address.
+    /// With this `[gateway]` section, on a port that stands in it, and this limit of guesses from one address.
     pub(crate) async fn start(section: &str, port: u16, guesses: usize) -> Self {
         let panel = Panel::start().await;
         let folder = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ allow = [\"anyone\"]
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// The one value of a field that the panel was told last.
+    /// The one value of a field in the last request that the panel got.
     pub(crate) fn told(&self, field: &str) -> String {
         let seen = self.panel.seen();
         let seen = seen.last().expect("a request at the panel");

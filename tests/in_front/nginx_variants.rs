@@ -136,7 +136,7 @@ async fn a_proxy_that_calls_all_of_it_http_makes_no_circle() {
     let browser = ["Sec-Fetch-Mode: navigate", "Accept: text/html"];
     let fresh = Way::through(&[&appended, &appended]).await;
     assert_eq!(fresh.visitor().get("/static/a", &browser).await.status, 403);
-    // Schemes are listed and addresses are not: it may have been TLS, so nobody is led.
+    // Schemes are listed and addresses are not: it may have been TLS, so there is no redirect.
     let client = "proxy_set_header X-Forwarded-For $remote_addr;";
     let outer = format!("{client} {SCHEME}");
     let passed_on = "proxy_set_header X-Forwarded-For $http_x_forwarded_for;";
@@ -148,7 +148,7 @@ async fn a_proxy_that_calls_all_of_it_http_makes_no_circle() {
 async fn thirty_guesses_of_one_person_stop_nobody_else() {
     let way = Way::through(&[&format!("{APPENDED} {SCHEME}"), APPENDED]).await;
     guesses_stop_one(30, way.visitor(), Visitor::at(OTHER, way.https)).await;
-    // The failed sign-ins are told of, and nothing else is.
+    // The log has warnings of the failed sign-ins, and no other.
     let said = way.behind.log();
     let is_of_the_proxy = |line: &str| line.contains("WARN") && !line.contains("failed sign-in");
     assert!(!said.lines().any(is_of_the_proxy), "{said}");

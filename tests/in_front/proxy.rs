@@ -29,7 +29,7 @@ impl Proxy {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("    {name}_temp_path {path}/{name};\n"))
             .concat();
-        // Its workers reach the folder as whoever runs the test.
+        // Its workers reach the folder as the user who runs the test.
         let user = match rustix::process::geteuid().is_root() {
             true => "user root;\n",
             false => "",

@@ -89,7 +89,7 @@ impl Visitor {
     }
 }
 
-/// One person's wrong guesses stop that person, and nobody else; with a name each, so that no limit of a
+/// One person's wrong guesses stop that person, and no one else; with a name each, so that no limit of a
 /// name is met.
 pub(crate) async fn guesses_stop_one(guesses: usize, guesser: Visitor, other: Visitor) {
     for number in 0..guesses {

@@ -62,7 +62,7 @@ fn is_not_done(what: &str, answer: Option<&Answer>) {
     }
 }
 
-/// Ten sign-ins whose passwords are being checked: whoever comes next waits for its turn.
+/// Ten sign-ins whose passwords are being checked: the next one waits for its turn.
 fn ten_verifications(port: u16) -> Vec<JoinHandle<()>> {
     let verify = move || async move {
         give_password(port, "bob", "not his password").await;

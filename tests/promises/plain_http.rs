@@ -1,4 +1,4 @@
-//! Plain HTTP where TLS is spoken, and TLS where plain HTTP is: each is told what is wrong.
+//! Plain HTTP where TLS is spoken, and TLS where plain HTTP is: each answer says what is wrong.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

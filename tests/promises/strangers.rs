@@ -35,7 +35,7 @@ async fn connect(port: u16, window: u32) -> SendRequest<Bytes> {
     sender
 }
 
-/// A form for the login page, whose head has so many bytes of nothing.
+/// A form for the login page, with this number of bytes of padding in its head.
 fn form(filler: usize) -> Request<()> {
     let mut request = http2::head(
         "POST",
@@ -62,7 +62,7 @@ fn begin_to_measure(gateway: &Gateway) -> u64 {
     gateway.memory_kib("VmRSS")
 }
 
-/// Opens so many connections full of streams, each begun by `begin`.
+/// Opens this number of connections full of streams, each begun by `begin`.
 async fn flood(
     port: u16,
     connections: usize,

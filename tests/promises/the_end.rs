@@ -217,7 +217,7 @@ async fn whoever_does_not_read_holds_nothing_up() {
         let (response, _) = shared.begin(head, true).await;
         unread.push(soon("an answer", response).await.unwrap());
     }
-    // A form that nobody ends, by a stranger.
+    // A form without an end, by a stranger.
     let mut form = gateway.connect().await;
     form.send(
         "POST /.portcullis/login HTTP/1.1\r\nHost: localhost\r\n\

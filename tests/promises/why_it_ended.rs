@@ -1,5 +1,5 @@
-//! A session that nobody ended by name: the audit list has an entry with the reason, and the browser that
-//! had it is told why, on the login page and in the problem document, and nothing else ever is.
+//! A session that no user ended: the audit list has an entry with the reason, and the browser that
+//! had it sees why, on the login page and in the problem document, and nothing else ever is.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ async fn page_says(gateway: &Gateway, token: &str) -> Option<String> {
     Some(notice.split('<').next().unwrap().to_owned())
 }
 
-/// Waits until the token opens nothing; what a program is told then.
+/// Waits until the token opens nothing; the reason in the answer to a program then.
 async fn document(gateway: &Gateway, token: &str) -> Value {
     let answer = eventually("the session to end", async || {
         let answer = asked(gateway, token, "/echo", "*/*").await;
@@ -127,7 +127,7 @@ async fn the_one_over_the_limit_is_told_and_a_made_up_token_is_not() {
     for live in &tokens[1..] {
         assert_eq!(asked(&gateway, live, "/echo", "*/*").await.status, 200);
     }
-    // Somebody who signs in again is told no more.
+    // A user who signs in again sees it no more.
     let token = alone(gateway.port, "ada").await.unwrap();
     assert_eq!(asked(&gateway, &token, "/echo", "*/*").await.status, 200);
 }

@@ -26,7 +26,7 @@ impl App {
         Self { secret, used: 0 }
     }
 
-    /// The code that the app of somebody shows whose clock is so many minutes slow.
+    /// The code of an app whose clock is this number of minutes slow.
     pub fn late_code(&self, minutes: u64) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let code = self.code_at(now.as_secs() - minutes * 60);

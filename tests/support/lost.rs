@@ -6,7 +6,7 @@ use std::future::Future;
 use super::eventually;
 use super::postgres::Postgres;
 
-/// A server that can be told to lose answers; until then it waits for no standby.
+/// A server that a test can make lose answers; until then it waits for no standby.
 pub fn server() -> Postgres {
     let mut postgres = Postgres::laid_out(&[]);
     postgres.set("synchronous_standby_names", "nobody");

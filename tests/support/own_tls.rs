@@ -1,4 +1,4 @@
-//! A panel's own TLS: a certificate that was made on the spot, which nobody public has signed.
+//! A panel's own TLS: a certificate made for the test, which no public authority has signed.
 
 use std::path::PathBuf;
 use std::sync::Arc;

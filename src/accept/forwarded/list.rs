@@ -1,6 +1,6 @@
 //! Lists in header fields, read from their right end: what a proxy has added stands there.
 //!
-//! Quoted strings are told apart from the right as well. Read from the left, a quote that a client has
+//! Quoted strings are parsed from the right as well. Read from the left, a quote that a client has
 //! left open would swallow what the proxy wrote behind it (RFC 7239 §4, RFC 9110 §5.6.4).
 
 use http::{HeaderMap, HeaderName};

@@ -33,7 +33,7 @@ pub enum Risk {
     ReadablePassword,
     /// Browsers that do not say what caused a request.
     OldBrowsers,
-    /// Browsers are not told to come over TLS alone.
+    /// The gateway sends no HSTS.
     NoHsts,
     /// Plain HTTP that leaves the machine.
     ClearText,

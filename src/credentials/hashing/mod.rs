@@ -2,7 +2,7 @@
 //!
 //! Sign-ins wait in one line and new passwords in the other, and the threads take from both in turn: a new
 //! password is held against ten former ones and ends sessions, so it must not wait behind everybody who
-//! signs in; and whoever sets one after the other holds up sign-ins by half at the most.
+//! signs in; and a user who sets one password after the other takes half of the threads at most.
 //!
 //! The threads have a share of the processors that is small but their own. A request that is forwarded is
 //! an affair of microseconds and goes first; but under a load that never ends, a sign-in and the change of
@@ -35,7 +35,7 @@ pub enum Purpose {
 /// `benches/compare`.
 const NICENESS: i32 = 5;
 
-/// How many sign-ins may wait; the next one is told that the gateway is busy.
+/// How many sign-ins may wait; the next one gets the answer that the gateway is busy.
 const MOST_SIGN_INS: usize = 64;
 
 /// How many hashes of new passwords may wait: each change of a password needs a dozen.
@@ -67,7 +67,7 @@ struct Lines {
 
 /// One hash that waits for its turn.
 struct Job {
-    /// Whoever waits for it is told that it begins; one that nobody waits for any more is not begun.
+    /// Signals its caller that the hash begins; a hash whose caller has gone is not begun.
     turn: oneshot::Sender<()>,
     work: Work,
 }
@@ -145,7 +145,7 @@ impl Hall {
         let (turn, its_turn) = oneshot::channel();
         let (done, outcome) = oneshot::channel();
         let work: Work = Box::new(move |memory| {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             let _ = done.send(work(memory));
         });
         let is_in_line = self.0.join(purpose, Job { turn, work });

@@ -8,7 +8,7 @@ use super::*;
 const THREADS: usize = 3;
 
 impl Hall {
-    /// Lets so many threads stand still until what is returned is dropped.
+    /// Blocks this number of threads until the returned value is dropped.
     pub(in crate::credentials) async fn stop(&self, threads: usize) -> Vec<mpsc::Sender<()>> {
         let mut held = Vec::new();
         for _ in 0..threads {
@@ -30,7 +30,7 @@ impl Hall {
 #[tokio::test]
 async fn as_many_run_side_by_side_as_there_are_threads_and_no_more() {
     let hall = Hall::open(THREADS, 8).unwrap();
-    // None of them gets past the barrier unless so many run at once.
+    // None of them passes the barrier unless that many run at once.
     let barrier = Arc::new(Barrier::new(THREADS));
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let waiting: Vec<_> = (0..4 * THREADS)
@@ -93,7 +93,7 @@ async fn a_crowd_that_signs_in_is_told_that_the_gateway_is_busy_and_a_new_passwo
     assert_eq!(hall.queue(), THREADS + MOST_SIGN_INS);
     assert_eq!(sign_in().await, Err(PasswordError::Busy));
     let new_password = hall.in_turn(Purpose::NewPassword, |_| Ok(()));
-    // Whoever leaves makes room.
+    // A caller that leaves frees its place.
     crowd.pop();
     crowd.push(sign_in());
     drop(held);

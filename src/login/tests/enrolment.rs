@@ -1,4 +1,4 @@
-//! The secret of an app that is not enrolled yet: the same for the browser that was shown it, and for nobody
+//! The secret of an app that is not enrolled yet: the same for the browser that was shown it, and for no one
 //! else.
 
 use super::*;

@@ -348,7 +348,7 @@ async fn administrators_come_from_their_networks_and_have_signed_in_lately() {
     }
     assert_eq!(untouched().await, before);
     assert_eq!(root.get("/.portcullis/account").await.status, 200);
-    // Whoever may not manage people is told so, and not asked to sign in again.
+    // A user who may not manage users gets that answer, and is not asked to sign in again.
     let mut ada = house.signed_in("bob").await;
     house.hand.advance(Duration::from_secs(10 * 60));
     assert_eq!(ada.get(USERS).await.status, 403);

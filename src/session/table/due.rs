@@ -19,7 +19,7 @@ impl Sessions {
     pub(in crate::session) fn due(&self, now: Timestamp, most: usize) -> (Vec<Arc<Session>>, bool) {
         let due = self.0.agenda.take_due(now, most);
         let has_more = due.len() == most;
-        // It may have been ended meanwhile.
+        // It may have been ended since.
         let there = |key| self.0.by_token.get(&key).map(|found| Arc::clone(&found));
         let there: Vec<_> = due.into_iter().filter_map(there).collect();
         let terms = self.0.terms.load_full();
@@ -52,7 +52,7 @@ impl Sessions {
         None
     }
 
-    /// Terms that changed meanwhile: what was put back was looked at by the old ones.
+    /// Terms that changed since: what was put back was judged by the old ones.
     fn look_again_unless(&self, terms: &Arc<Terms>) {
         if !Arc::ptr_eq(terms, &self.0.terms.load()) {
             self.0.agenda.bring_forward();

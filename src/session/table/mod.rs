@@ -129,7 +129,7 @@ impl Sessions {
         }
     }
 
-    /// The session of a token as this table has it, though it may have ended elsewhere: for whoever wants
+    /// The session of a token as this table has it, though it may have ended elsewhere: for a user who wants
     /// to end it.
     pub fn known(&self, token: &TokenHash) -> Option<Arc<Session>> {
         self.of_token(token)

@@ -13,7 +13,7 @@ pub(crate) enum Replica {
     Asynchronous,
 }
 
-/// The store as it is told apart from what it was.
+/// The origin by which a node recognises the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     has_taken_over: bool,
@@ -139,7 +139,7 @@ impl Protocol {
         }
     }
 
-    /// Whoever ends sessions may do so on the server that took over, and is then the one that it was.
+    /// Sessions can be ended on the server that took over.
     pub(super) fn may_commit(&self, state: &State) -> bool {
         state.ended.is_none() && state.is_at_home(self.left_out)
     }
